@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_CPU_H
+#define VD_CPU_H
+
+/* Usable sets, not single bits: a flag is set only when the CPU has all of it
+ * and the operating system saves the registers. */
+enum {
+    VD_CPU_AVX2 = 1 << 0,       /* AVX2, FMA, F16C */
+    VD_CPU_AVX512VNNI = 1 << 1, /* AVX-512 F, BW, DQ, VL and VNNI, besides the above */
+};
+
+unsigned vd_cpu_flags(void);
+
+/* CPUs that this process may use: affinity mask and cgroup quota (v2 or v1),
+ * whichever is smaller; at least 1. */
+int vd_cpu_count(void);
+
+#endif

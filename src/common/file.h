@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_FILE_H
+#define VD_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The one way in: open once, fstat, read all of it into memory of our own.
+ * *data has one zero byte after size and is freed with vd_free().
+ * -ENOENT absent or not a regular file, -EACCES not readable, -E2BIG over cap,
+ * -EIO read failed or the file changed its size meanwhile, -ENOMEM.
+ * An empty file is size 0 and no error: what it means is the caller's. */
+int vd_file_read(const char *path, size_t cap, uint8_t **data, size_t *size);
+
+/* The one way out: a temporary file in the same folder, written, fsynced,
+ * renamed over path, folder fsynced. On failure path is as it was and the
+ * temporary file is gone. */
+int vd_file_write(const char *path, const void *data, size_t size);
+
+/* The same for streams: the temporary file's FILE is out->stream; commit
+ * renames, abort removes. Both close. A zeroed struct may be aborted. */
+struct vd_file_out {
+    void *stream; /* FILE * */
+    char *path, *temp;
+};
+int vd_file_out_open(struct vd_file_out *out, const char *path);
+int vd_file_out_commit(struct vd_file_out *out);
+void vd_file_out_abort(struct vd_file_out *out);
+
+bool vd_file_is_regular(const char *path); /* follows links, opens nothing */
+bool vd_file_same(const char *a, const char *b); /* both exist and are one file */
+
+#endif

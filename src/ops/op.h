@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_OP_H
+#define VD_OP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/workers.h"
+#include "onnx/onnx.h"
+
+/* One operator of the op table: what it means (infer) and the plain way to do
+ * it (run). Convolutions and the fused patterns are lowered to the kernels of
+ * src/kernels by the plan; all other operators run through these functions. */
+
+/* Element data is contiguous, row-major, 64-byte aligned for values that the
+ * plan owns. data NULL: not known (in infer) or zero elements. */
+struct vd_tensor {
+    int type; /* enum vd_type */
+    int rank;
+    int64_t dim[VD_MAX_RANK];
+    void *data;
+};
+
+size_t vd_tensor_count(const struct vd_tensor *t); /* elements; dims were checked by vd_tensor_check() */
+size_t vd_tensor_bytes(const struct vd_tensor *t);
+
+struct vd_op_call {
+    const struct vd_onnx_node *node; /* attributes; names for messages */
+    int opset;
+    int n_in, n_out;
+    const struct vd_tensor *const *in; /* NULL for an omitted optional input */
+    struct vd_tensor *const *out;      /* NULL for an output that nobody asked for */
+    struct vd_workers *workers;        /* run only; may be NULL */
+};
+
+/* infer: given input types and dims, and data where it is known before the run (constants, shapes),
+ * set type, rank and dims of each output. Owns every check that run relies on: rank, dims, axis ranges,
+ * attribute values. -EPERM: an attribute value or form that is not supported; -EBADMSG: the node contradicts itself or ONNX;
+ * -ENOTSUP: a shape that depends on data not known before the run. Messages come from vd_op_fail().
+ * run: all data present; writes out[i]->data, which has room for the inferred shape. Allocates nothing, cannot fail. */
+typedef int vd_infer_fn(const struct vd_op_call *c);
+typedef void vd_run_fn(const struct vd_op_call *c);
+
+enum { VD_ANY_ARITY = 255, VD_OP_MAX_IN = 8 };
+
+/* Bit masks of element types: 1u << type. */
+#define VD_T(t) (1u << (t))
+
+struct vd_op {
+    const char *name;
+    int opset_min, opset_max;   /* opsets of the model for which this row holds */
+    int in_min, in_max;         /* VD_ANY_ARITY: any number */
+    int out_min, out_max;
+    uint32_t types[VD_OP_MAX_IN]; /* allowed types of each input; the last non-zero one holds for the rest. float16 is
+                                   * never listed except where has_f16: elsewhere the plan computes it in float32 */
+    bool has_f16;               /* run itself takes float16 (it only moves bytes, or converts) */
+    const char *attrs;          /* allowed: "name:t name:t", t of i f s t I F as in "axis:i pads:I" */
+    vd_infer_fn *infer;
+    vd_run_fn *run;             /* NULL: lowered always (Conv, ConvInteger) */
+};
+
+/* -err with "node NAME (OP): text"; the first output's name stands in for an empty node name. */
+int vd_op_fail(const struct vd_op_call *c, int err, const char *fmt, ...) VD_PRINTF(3, 4);
+
+/* Attributes with their defaults; the table has checked names and types. */
+int64_t vd_op_int(const struct vd_op_call *c, const char *name, int64_t fallback);
+float vd_op_float(const struct vd_op_call *c, const char *name, float fallback);
+const char *vd_op_str(const struct vd_op_call *c, const char *name, const char *fallback);
+int vd_op_ints(const struct vd_op_call *c, const char *name, const int64_t **v); /* element count; 0 and NULL when absent */
+
+/* axis in -rank..rank-1 to 0..rank-1; -EBADMSG by name otherwise. */
+int vd_op_axis(const struct vd_op_call *c, int64_t axis, int rank, int *out);
+/* NumPy broadcasting of two shapes into out (rank and dims only). */
+int vd_op_broadcast(const struct vd_op_call *c, const struct vd_tensor *a, const struct vd_tensor *b, struct vd_tensor *out);
+/* Rank at most 8, every dim >= 0, bytes fit in 2^40: run on every inferred output. */
+int vd_tensor_check(const struct vd_op_call *c, const struct vd_tensor *t);
+/* Element i of a known integer tensor (int64 or int32). */
+int64_t vd_tensor_int(const struct vd_tensor *t, size_t i);
+
+/* Geometry of a convolution or pool over any number of spatial dims (op_window.c), from the attributes kernel_shape, strides,
+ * pads, dilations, auto_pad, ceil_mode; kernel from the weights where the attribute is absent. */
+struct vd_window {
+    int n;                  /* spatial dims: 1 to 3 */
+    int64_t kernel[3], stride[3], dilation[3], pad_begin[3], pad_end[3];
+    int64_t out[3];         /* output size of each */
+};
+/* x: input (N, C, spatial...); w: weights (M, C/group, kernel...) or NULL for pools. */
+int vd_window_infer(const struct vd_op_call *c, const struct vd_tensor *x, const struct vd_tensor *w, struct vd_window *win);
+
+uint16_t vd_f16_from_f32(float f); /* round half to even; overflow to infinity; NaN stays NaN */
+float vd_f32_from_f16(uint16_t h);
+
+/* The families. Each file op_FAMILY.c defines these; src/graph/ops.c lists them. */
+#define VD_OPS(X) \
+    /* op_elementwise.c */ X(add) X(sub) X(mul) X(div) X(pow) X(relu) X(clip) X(sqrt) X(sigmoid) X(identity) X(cast) \
+    /* op_shape.c */ X(reshape) X(flatten) X(squeeze) X(unsqueeze) X(concat) X(shape) X(gather) X(slice) X(constant) \
+    /* op_reduce.c */ X(reduce_mean) X(reduce_sum) X(global_average_pool) \
+    /* op_pool.c */ X(max_pool) X(average_pool) X(batch_normalization) \
+    /* op_matmul.c */ X(matmul) X(gemm) X(matmul_integer) \
+    /* op_quantize.c */ X(quantize_linear) X(dequantize_linear) X(dynamic_quantize_linear)
+#define VD_OP_DECLARE(f) vd_infer_fn vd_infer_##f; vd_run_fn vd_run_##f;
+VD_OPS(VD_OP_DECLARE)
+/* op_conv.c: no plain run, see src/plan */
+vd_infer_fn vd_infer_conv, vd_infer_conv_integer;
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_PLAN_H
+#define VD_PLAN_H
+
+#include "common/workers.h"
+#include "graph/graph.h"
+#include "kernels/kernels.h"
+
+/* From a graph to something that runs. Made once (lowering, packed weights), shaped
+ * for each size of input (shapes, lifetimes, arena), run any number of times. */
+struct vd_plan;
+
+struct vd_plan_info {
+    int convs, convs_int8;     /* convolutions (and matrix products), and those that run in integers */
+    int64_t macs;              /* multiplications of one run at the shaped size */
+    size_t arena_bytes, packed_bytes, scratch_bytes;
+    int steps;
+};
+
+/* The graph is lowered in place and must outlive the plan; so must kernels and
+ * workers (which may be NULL). */
+int vd_plan_create(struct vd_plan **out, struct vd_graph *g, const struct vd_kernels *k, struct vd_workers *w);
+void vd_plan_free(struct vd_plan *p);
+
+/* Give each graph input its shape (type, rank, dims; one per input, in order).
+ * Allocates; a shape equal to the last one returns at once. After a failure the plan has no
+ * shape. -ENOTSUP or -ERANGE: the model cannot take that shape, which operator says so is in the reason. */
+int vd_plan_shape(struct vd_plan *p, const struct vd_tensor *in);
+
+/* Where the caller writes input i and reads output i; valid until the next vd_plan_shape(). */
+struct vd_tensor *vd_plan_input(struct vd_plan *p, int i);
+const struct vd_tensor *vd_plan_output(const struct vd_plan *p, int i);
+
+/* Allocates nothing. -ERANGE: an activation that is to be quantised is not finite. */
+int vd_plan_run(struct vd_plan *p);
+
+void vd_plan_info(const struct vd_plan *p, struct vd_plan_info *info);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_TRUST_H
+#define VD_TRUST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+/* Which bytes run. docs/formats.md describes the files. */
+
+enum { VD_MAX_MODEL = 50 << 20, VD_MAX_JSON = 1 << 20, VD_MAX_PATH = 4096 };
+
+enum vd_quant_mode { VD_QUANT_FP32, VD_QUANT_DYNAMIC, VD_QUANT_STATIC, VD_QUANT_QAT };
+const char *vd_quant_mode_name(enum vd_quant_mode m);
+int vd_quant_mode_parse(const char *s, enum vd_quant_mode *m); /* -EBADMSG for an unknown word */
+
+void vd_sha256_hex(const void *data, size_t size, char hex[65]);
+
+/* One model as registry row or sidecar say; pointers live as long as the json_t. Absent strings are NULL. */
+struct vd_row {
+    const char *id, *kind, *onnx, *sha256, *int8_sha256, *license, *notes, *calibration_set;
+    int opset; /* 0 when absent */
+    bool smoke, has_budget;
+    double budget; /* quant_accuracy_budget_plcc */
+    enum vd_quant_mode quant_mode;
+    /* Sidecar only: the input contract. */
+    const char *input_name, *output_name;
+    int size_w, size_h; /* input size to use where the model's is symbolic; 0 when absent */
+};
+
+struct vd_registry {
+    char path[VD_MAX_PATH];
+    json_t *json;       /* whole file; keys that are not ours are kept */
+    struct vd_row *row; /* in file order */
+    int n;
+};
+
+/* Strict: JSON with duplicate keys, an unknown quant_mode, a missing int8_sha256 where
+ * quant_mode is not fp32, a digest that is not 64 lower-case hex digits, an onnx that is not a plain file name (no '/'),
+ * duplicate ids or files are -EBADMSG with line or row named. -ENOENT when there is no such file. */
+int vd_registry_load(const char *path, struct vd_registry *r);
+void vd_registry_free(struct vd_registry *r);
+const struct vd_row *vd_registry_by_id(const struct vd_registry *r, const char *id);
+const struct vd_row *vd_registry_by_onnx(const struct vd_registry *r, const char *base); /* "x.onnx" */
+
+struct vd_sidecar { json_t *json; struct vd_row row; };
+int vd_sidecar_load(const char *path, struct vd_sidecar *s); /* path of the JSON itself */
+void vd_sidecar_free(struct vd_sidecar *s);
+
+/* Atomic rewrites, keeping every key and row that they do not own. Sorted by id, keys as they
+ * were, 2 spaces. int8_sha256 NULL with fp32 removes the quantisation keys. */
+int vd_sidecar_set_quant(const char *path, enum vd_quant_mode m, const char *int8_sha256);
+int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256);
+
+/* What vd_resolve() found. */
+struct vd_resolved {
+    char path[VD_MAX_PATH];      /* the file that runs */
+    char fp32_path[VD_MAX_PATH]; /* <stem>.onnx, whether it is there or not */
+    char int8_path[VD_MAX_PATH]; /* <stem>.int8.onnx */
+    char id[256];                /* row's id, else the file's stem */
+    uint8_t *data; size_t size;  /* its bytes, read once, hashed, at most VD_MAX_MODEL */
+    char sha256[65];
+    bool pinned;                 /* the digest was checked against a row or sidecar */
+    bool is_int8;                /* path is int8_path */
+    enum vd_quant_mode quant_mode; /* of what is open: FP32 with baseline */
+    struct vd_registry registry; /* n 0 when there is none */
+    struct vd_sidecar sidecar;   /* json NULL when there is none */
+    const struct vd_row *row;    /* registry row, or NULL */
+};
+
+struct vd_resolve_how {
+    bool baseline;        /* the fp32 file under its own digest, also where quant_mode is not fp32 */
+    const char *registry; /* NULL: registry.json beside the model; for an id also $VMAF_DNN_REGISTRY, model/tiny/registry.json and the
+                           * installed one, in this order */
+};
+
+/* The one resolver of every entry point: path (X.onnx or X.int8.onnx) or registry id to the bytes that run.
+ * Path length, jail (VMAF_TINY_MODEL_DIR, both sides canonical), regular file, row and sidecar
+ * compared, redirect to the int8 sibling, size cap, read once, digest. Errors as in include/vmaf_dnn/vmaf_dnn.h.
+ * The fp32 file of a quantised model is never opened unless baseline is set. On failure r is empty. */
+int vd_resolve(const char *path_or_id, const struct vd_resolve_how *how, struct vd_resolved *r);
+void vd_resolved_free(struct vd_resolved *r);
+
+/* dst = path without .int8.onnx or .onnx, plus suffix. -ENAMETOOLONG; -EINVAL when path ends in neither. */
+int vd_sibling(char dst[VD_MAX_PATH], const char *path, const char *suffix);
+
+#endif

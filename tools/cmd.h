@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_CMD_H
+#define VD_CMD_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Exit codes of every subcommand but gate (which has the record's 0, 1 and 2). */
+enum {
+    VD_EXIT_OK = 0,
+    VD_EXIT_NO = 1,      /* a verdict said no */
+    VD_EXIT_USAGE = 2,   /* usage, or a file that is not there */
+    VD_EXIT_CLIP = 3,    /* a clip that is broken or ends early */
+    VD_EXIT_REFUSED = 4, /* a model that was refused */
+    VD_EXIT_ROOM = 5,    /* no room or no memory */
+};
+
+/* One subcommand: cmd_NAME.c defines `const struct vd_cmd vd_cmd_NAME`, and
+ * vmaf-dnn.c lists it. argv[0] is the subcommand's name. --help is answered before run. */
+struct vd_cmd {
+    const char *name;
+    const char *summary; /* one line for the list */
+    const char *help;    /* the whole text of --help */
+    int (*run)(int argc, char **argv);
+};
+
+/* "vmaf-dnn NAME: text" on standard error, and VD_EXIT_USAGE with a hint at --help. */
+int vd_usage(const struct vd_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "vmaf-dnn: REASON" from vd_reason() on standard error, and the exit code that belongs to rc (a negative errno). */
+int vd_report(int rc);
+int vd_exit_code(int rc);
+
+/* --threads N, --kernels NAME, --registry FILE, --baseline: the options of everything that runs a model. */
+struct vd_run_opts {
+    int threads;
+    const char *kernels, *registry;
+    bool baseline;
+};
+enum { VD_OPT_THREADS = 1000, VD_OPT_KERNELS, VD_OPT_REGISTRY, VD_OPT_BASELINE };
+#define VD_RUN_OPTIONS \
+    {"threads", required_argument, NULL, VD_OPT_THREADS}, {"kernels", required_argument, NULL, VD_OPT_KERNELS}, \
+    {"registry", required_argument, NULL, VD_OPT_REGISTRY}, {"baseline", no_argument, NULL, VD_OPT_BASELINE}
+#define VD_RUN_HELP \
+    "  --threads N      worker threads (default: as many as this process may use)\n" \
+    "  --kernels NAME   kernel set: auto, c, avx2 (default: the best that the CPU has)\n" \
+    "  --registry FILE  registry.json (default: beside the model)\n" \
+    "  --baseline       run the fp32 file of a quantised model\n"
+/* 1: opt was one of them and taken; 0: not one of them; -1: a bad value, and vd_usage() has said so. */
+int vd_run_option(const struct vd_cmd *c, int opt, const char *arg, struct vd_run_opts *o);
+/* Decimal integer in lo..hi, nothing after it. */
+bool vd_parse_int(const char *s, long lo, long hi, long *out);
+
+/* Progress on standard error, only when that is a terminal: "label 12/280 4 %  3.1 fps, 0:01:22 left". Wall clock. */
+struct vd_progress { const char *label; long total; double start, last; bool on; };
+void vd_progress_start(struct vd_progress *p, const char *label, long total /* 0: unknown */);
+void vd_progress_step(struct vd_progress *p, long done);
+void vd_progress_end(struct vd_progress *p);
+double vd_now(void); /* seconds, monotonic */
+
+#endif
