@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "vmaf_dnn/vmaf_dnn.h"
+
 /* Exit codes of every subcommand but gate (which has the record's 0, 1 and 2). */
 enum {
     VD_EXIT_OK = 0,
@@ -13,11 +15,11 @@ enum {
     VD_EXIT_USAGE = 2,   /* usage, or a file that is not there */
     VD_EXIT_CLIP = 3,    /* a clip that is broken or ends early */
     VD_EXIT_REFUSED = 4, /* a model that was refused */
-    VD_EXIT_ROOM = 5,    /* no room or no memory */
+    VD_EXIT_ROOM = 5,    /* no room or no memory, a read or write that failed, or nobody reads the output (no message then) */
 };
 
 /* One subcommand: cmd_NAME.c defines `const struct vd_cmd vd_cmd_NAME`, and
- * vmaf-dnn.c lists it. argv[0] is the subcommand's name. --help is answered before run. */
+ * commands.h lists it. argv[0] is the subcommand's name. --help is answered before run. */
 struct vd_cmd {
     const char *name;
     const char *summary; /* one line for the list */
@@ -30,6 +32,13 @@ int vd_usage(const struct vd_cmd *c, const char *fmt, ...) __attribute__((format
 /* "vmaf-dnn: REASON" from vd_reason() on standard error, and the exit code that belongs to rc (a negative errno). */
 int vd_report(int rc);
 int vd_exit_code(int rc);
+/* "vmaf-dnn NAME: text" on standard error (a warning, a summary, a reason of its own). Control bytes become '?'. */
+void vd_say(const struct vd_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* getopt_long() whose messages are vd_usage()'s: the next option, -1 after the last, '?' when vd_usage() has spoken.
+ * shorts without a leading ':' or '+'. */
+int vd_getopt(const struct vd_cmd *c, int argc, char **argv, const char *shorts, const struct option *longs);
+/* The word of list (NULL at its end) that was probably meant, or NULL. */
+const char *vd_closest(const char *word, const char *const *list);
 
 /* --threads N, --kernels NAME, --registry FILE, --baseline: the options of everything that runs a model. */
 struct vd_run_opts {
@@ -48,6 +57,10 @@ enum { VD_OPT_THREADS = 1000, VD_OPT_KERNELS, VD_OPT_REGISTRY, VD_OPT_BASELINE }
     "  --baseline       run the fp32 file of a quantised model\n"
 /* 1: opt was one of them and taken; 0: not one of them; -1: a bad value, and vd_usage() has said so. */
 int vd_run_option(const struct vd_cmd *c, int opt, const char *arg, struct vd_run_opts *o);
+/* Open a model as the options say: 0 and *out, or the exit code after a message, and *out NULL. */
+int vd_open_session(const char *model, const struct vd_run_opts *o, vmaf_dnn_session **out);
+/* What is open, for a report: "learned_filter_v1 (dynamic, pinned), kernels avx2, 2 threads". */
+void vd_session_line(const vmaf_dnn_session *s, char *dst, size_t size);
 /* Decimal integer in lo..hi, nothing after it. */
 bool vd_parse_int(const char *s, long lo, long hi, long *out);
 
