@@ -20,7 +20,7 @@ void vd_sha256_hex(const void *data, size_t size, char hex[65]);
 
 /* One model as registry row or sidecar say; pointers live as long as the json_t. Absent strings are NULL. */
 struct vd_row {
-    const char *id, *kind, *onnx, *sha256, *int8_sha256, *license, *notes, *calibration_set;
+    const char *id, *kind, *onnx, *sha256, *int8_sha256, *license, *notes, *calibration_set; /* kind: fr, nr or filter */
     int opset; /* 0 when absent */
     bool smoke, has_budget;
     double budget; /* quant_accuracy_budget_plcc */
@@ -37,20 +37,40 @@ struct vd_registry {
     int n;
 };
 
-/* Strict: JSON with duplicate keys, an unknown quant_mode, a missing int8_sha256 where
- * quant_mode is not fp32, a digest that is not 64 lower-case hex digits, an onnx that is not a plain file name (no '/'),
- * duplicate ids or files are -EBADMSG with line or row named. -ENOENT when there is no such file. */
+/* Strict: JSON with duplicate keys, a schema_version other than 1, a known key of the wrong type or form, an unknown
+ * quant_mode or kind, a digest that is not 64 lower-case hex digits, an int8_sha256 without a quant_mode that runs it, an
+ * onnx that is not a plain file name (no '/'), duplicate ids or files are -EBADMSG with line or row named.
+ * A row without sha256, or without int8_sha256 where quant_mode is not fp32, is -EKEYREJECTED. Keys that are not
+ * known are let be (vd_registry_lint() finds them). -ENOENT when there is no such file, -E2BIG over VD_MAX_JSON.
+ * On failure r is empty. */
 int vd_registry_load(const char *path, struct vd_registry *r);
 void vd_registry_free(struct vd_registry *r);
 const struct vd_row *vd_registry_by_id(const struct vd_registry *r, const char *id);
 const struct vd_row *vd_registry_by_onnx(const struct vd_registry *r, const char *base); /* "x.onnx" */
 
+/* Path of the registry to look ids up in: given when not NULL, else $VMAF_DNN_REGISTRY when set, else the first that
+ * exists of model/tiny/registry.json and the installed one. -ENOENT when there is none, and what to do. */
+int vd_registry_find(const char *given, char path[VD_MAX_PATH]);
+
+/* The sidecar X.json of X.onnx, as strict as the registry; its onnx must be X.onnx. */
 struct vd_sidecar { json_t *json; struct vd_row row; };
 int vd_sidecar_load(const char *path, struct vd_sidecar *s); /* path of the JSON itself */
 void vd_sidecar_free(struct vd_sidecar *s);
 
-/* Atomic rewrites, keeping every key and row that they do not own. Sorted by id, keys as they
- * were, 2 spaces. int8_sha256 NULL with fp32 removes the quantisation keys. */
+/* Every rule of registry.schema.json and sidecar.schema.json, and what a schema cannot say (order, duplicates, names):
+ * say is called for each rule that is broken, row by index, -1 for the file as a whole. Returns their number with what could be
+ * read in r or s (fields that break a rule are absent), or a negative errno when the file cannot be read or is not JSON. */
+typedef void vd_trust_say(void *arg, int row, const char *line);
+int vd_registry_lint(const char *path, struct vd_registry *r, vd_trust_say *say, void *arg);
+int vd_sidecar_lint(const char *path, struct vd_sidecar *s, vd_trust_say *say, void *arg);
+
+/* Every field that row and sidecar both have, and differently: "opset: the registry says 17, the sidecar 18". Returns their
+ * number. notes are prose: vd_resolve() lets them differ, prose true does not. */
+int vd_row_compare(const struct vd_row *row, const struct vd_row *sidecar, bool prose, vd_trust_say *say, void *arg);
+
+/* Atomic rewrites, keeping every key and row that they do not own; what would break the loader's rules is not written.
+ * Sorted by id, keys as they were, 2 spaces. fp32 with int8_sha256 NULL removes quant_mode and int8_sha256. -ENOENT when there
+ * is no such file or row. Writers take turns (a lock on the folder). */
 int vd_sidecar_set_quant(const char *path, enum vd_quant_mode m, const char *int8_sha256);
 int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256);
 
@@ -64,7 +84,8 @@ struct vd_resolved {
     char sha256[65];
     bool pinned;                 /* the digest was checked against a row or sidecar */
     bool is_int8;                /* path is int8_path */
-    enum vd_quant_mode quant_mode; /* of what is open: FP32 with baseline */
+    enum vd_quant_mode quant_mode; /* of what is open: FP32 with baseline; DYNAMIC is presumed of an unpinned X.int8.onnx */
+    enum vd_quant_mode declared;   /* what row or sidecar say of the model; FP32 when there is neither */
     struct vd_registry registry; /* n 0 when there is none */
     struct vd_sidecar sidecar;   /* json NULL when there is none */
     const struct vd_row *row;    /* registry row, or NULL */
@@ -72,18 +93,19 @@ struct vd_resolved {
 
 struct vd_resolve_how {
     bool baseline;        /* the fp32 file under its own digest, also where quant_mode is not fp32 */
-    const char *registry; /* NULL: registry.json beside the model; for an id also $VMAF_DNN_REGISTRY, model/tiny/registry.json and the
-                           * installed one, in this order */
+    const char *registry; /* NULL: registry.json beside the model; for an id the one of vd_registry_find() */
 };
 
 /* The one resolver of every entry point: path (X.onnx or X.int8.onnx) or registry id to the bytes that run.
- * Path length, jail (VMAF_TINY_MODEL_DIR, both sides canonical), regular file, row and sidecar
- * compared, redirect to the int8 sibling, size cap, read once, digest. Errors as in include/vmaf_dnn/vmaf_dnn.h.
+ * An argument with a '/' or with .onnx at its end is a path. Path length, jail (VMAF_TINY_MODEL_DIR, both sides canonical;
+ * of the file that is named and of the one that runs), regular file, row and sidecar compared, redirect to the int8
+ * sibling, size cap, read once, digest. Errors as in include/vmaf_dnn/vmaf_dnn.h.
  * The fp32 file of a quantised model is never opened unless baseline is set. On failure r is empty. */
 int vd_resolve(const char *path_or_id, const struct vd_resolve_how *how, struct vd_resolved *r);
 void vd_resolved_free(struct vd_resolved *r);
 
-/* dst = path without .int8.onnx or .onnx, plus suffix. -ENAMETOOLONG; -EINVAL when path ends in neither. */
+/* dst = path without .int8.onnx or .onnx, plus suffix. -ENAMETOOLONG; -EINVAL when path ends in neither, or in
+ * .int8.int8.onnx, or has nothing before it. */
 int vd_sibling(char dst[VD_MAX_PATH], const char *path, const char *suffix);
 
 #endif
