@@ -15,4 +15,8 @@ unsigned vd_cpu_flags(void);
  * whichever is smaller; at least 1. */
 int vd_cpu_count(void);
 
+/* The quota's share of that, rounded up; INT_MAX without one. root goes before
+ * /proc and /sys and is "" but in tests. */
+int vd_cpu_quota(const char *root);
+
 #endif

@@ -15,11 +15,17 @@ int vd_file_read(const char *path, size_t cap, uint8_t **data, size_t *size);
 
 /* The one way out: a temporary file in the same folder, written, fsynced,
  * renamed over path, folder fsynced. On failure path is as it was and the
- * temporary file is gone. */
+ * temporary file is gone; the one exception is a folder whose fsync fails,
+ * where the new file is in place and the reason says so.
+ * An existing file's mode is kept; a symbolic link at path is replaced, not
+ * followed; what is not a regular file or is write-protected is refused.
+ * -ENOENT no such folder, -EACCES may not write there, -EINVAL not a regular
+ * file, -ENOSPC disk, quota or size limit, -EIO, -ENOMEM, -ENAMETOOLONG. */
 int vd_file_write(const char *path, const void *data, size_t size);
 
 /* The same for streams: the temporary file's FILE is out->stream; commit
- * renames, abort removes. Both close. A zeroed struct may be aborted. */
+ * renames, abort removes. Both close and zero the struct, and so does a failed
+ * open; a zeroed struct may be aborted. Commit sees every earlier write error. */
 struct vd_file_out {
     void *stream; /* FILE * */
     char *path, *temp;

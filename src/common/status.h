@@ -15,10 +15,12 @@
  * vmaf_dnn_last_error() returns. */
 
 /* Record the reason and return -err (err is a positive errno). The line is cut
- * at 511 bytes; control bytes become '?', since names come from hostile files. */
+ * at 511 bytes and is always valid UTF-8 on one line: names come from hostile
+ * files, so control characters, marks that reorder text and bytes that are not
+ * UTF-8 become '?'. errno is kept, and vd_reason() may be an argument. */
 int vd_fail(int err, const char *fmt, ...) VD_PRINTF(2, 3);
 
-/* Put "text: " before the recorded reason and return rc unchanged. */
+/* Put "text: " before the recorded reason, unless rc is 0, and return rc. */
 int vd_context(int rc, const char *fmt, ...) VD_PRINTF(2, 3);
 
 /* -ENOMEM with the usual line; bytes is what was asked for. */
