@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# A front for meson and ninja. demo and test install what they need; the rest wants the packages of `scripts/setup.sh build`.
+MESON ?= meson
+NINJA ?= ninja
+
+.PHONY: all demo test install clean distclean help
+
+all: build/build.ninja
+	@$(NINJA) -C build product
+
+build/build.ninja:
+	@$(MESON) setup build
+
+demo:
+	@scripts/demo.sh
+
+test:
+	@scripts/test.sh
+
+install: all
+	@$(MESON) install -C build
+
+# What was compiled and what the demo made; the virtual environment and the clip stay.
+clean:
+	@rm -rf build-asan build/demo
+	@if [ -f build/build.ninja ]; then $(NINJA) -C build -t clean; fi
+
+distclean:
+	@rm -rf build build-asan
+
+help:
+	@echo 'make            build/vmaf-dnn and the library'
+	@echo 'make demo       quantise, gate, verify and filter a real clip; a table and a picture at the end'
+	@echo 'make test       all tests, on a release build and under the sanitizers'
+	@echo 'make install    to PREFIX of `meson configure build -Dprefix=...`, /usr/local by default'
+	@echo 'make clean      what was compiled; make distclean: the build folders whole'

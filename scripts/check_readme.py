@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""check_readme.py BUILD: the documents against the product.
+
+Every ```c block with a main() in README.md and docs/ compiles against the static library, and README.md's run on
+model/tiny; every command and option in the documents' shell blocks is one of --help; every exported function has a
+comment in the header or a word in docs/api.md; the man page has each command and each option; relative links lead somewhere."""
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(sys.argv[1]).resolve()
+BIN = os.environ.get("VMAF_DNN_BIN", str(BUILD / "vmaf-dnn"))
+CC = shlex.split(os.environ.get("CC", "cc"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+problems = []
+
+
+def say(text):
+    problems.append(text)
+
+
+def run(argv, **kw):
+    return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL, cwd=ROOT, **kw)
+
+
+def blocks(text):
+    """(language, line, body) of every fenced block."""
+    for m in re.finditer(r"^```([a-z]*)[^\n]*\n(.*?)^```", text, re.M | re.S):
+        yield m[1], text.count("\n", 0, m.start()) + 2, m[2]
+
+
+def help_of(*command):
+    r = run([BIN, *command, "--help"])
+    if r.returncode:
+        say(f"vmaf-dnn {' '.join(command)} --help: exit {r.returncode}")
+    return r.stdout
+
+
+top = help_of()
+commands = re.findall(r"^  ([a-z]+) +\S", top.split("Commands:")[-1].split("\n\n")[0], re.M)
+if not commands:
+    say("vmaf-dnn --help lists no commands")
+options = {c: set(re.findall(r"--[a-z][a-z0-9-]*", help_of(c))) | {"--help"} for c in commands}
+
+# --- C examples
+libs = shlex.split(run(["pkg-config", "--libs", "jansson", "libsodium"]).stdout)
+examples = 0
+with tempfile.TemporaryDirectory() as tmp:
+    for page in filter(Path.is_file, PAGES):
+        for lang, line, body in blocks(page.read_text(encoding="utf-8")):
+            if lang != "c" or not re.search(r"\bmain\s*\(", body):
+                continue
+            where = f"{page.relative_to(ROOT)}:{line}"
+            src, exe = Path(tmp) / "example.c", Path(tmp) / "example"
+            src.write_text(body, encoding="utf-8")
+            r = run([*CC, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/include", str(src), str(BUILD / "libvmaf_dnn.a"),
+                     *libs, "-lm", "-pthread", "-o", str(exe)])
+            if r.returncode:
+                say(f"{where}: the example does not compile:\n{r.stdout}")
+                continue
+            examples += page.name == "README.md"
+            if page.name == "README.md":
+                r = run([str(exe)])
+                if r.returncode:
+                    say(f"{where}: the example exits {r.returncode} in the source folder:\n{r.stdout}")
+if not examples:
+    say("README.md: no C example with a main() that compiles")
+
+# --- commands in shell blocks
+shell = 0
+for page in filter(Path.is_file, PAGES):
+    for lang, line, body in blocks(page.read_text(encoding="utf-8")):
+        if lang not in ("", "sh", "console", "text"):
+            continue
+        joined = re.sub(r"\\\n", " ", body)
+        for m in re.finditer(r"(?:^|[|;(] *|^\$ )(?:\S*/)?vmaf-dnn +([^\n|;#)]*)", joined, re.M):
+            words = m[1].split()
+            where = f"{page.relative_to(ROOT)}:{line}: vmaf-dnn {m[1].strip()}"
+            if not words or words[0].startswith("-") or not re.fullmatch(r"[a-z]+", words[0]):
+                continue
+            shell += 1
+            if words[0] not in commands:
+                say(f"{where}: no such command")
+                continue
+            for o in words[1:]:
+                if o.startswith("--") and o.split("=")[0] not in options[words[0]]:
+                    say(f"{where}: its --help has no {o}")
+if not shell:
+    say("README.md and docs/ show no command")
+
+# --- exported functions
+api = ROOT / "docs/api.md"
+api = api.read_text(encoding="utf-8") if api.is_file() else ""
+functions = 0
+for header in sorted((ROOT / "include/vmaf_dnn").glob("*.h")):
+    text = header.read_text(encoding="utf-8")
+    for m in re.finditer(r"VMAF_DNN_API[^;(]*?\b(vmaf_dnn_\w+)\(", text):
+        functions += 1
+        before = text[:m.start()].rstrip()
+        # A comment above covers the declarations that follow it without an empty line between.
+        block = text[:m.start()].split("\n\n")[-1]
+        if m[1] not in api and not before.endswith("*/") and "/**" not in block:
+            say(f"{header.name}: {m[1]} has no comment, and docs/api.md does not mention it")
+if not functions:
+    say("include/vmaf_dnn: no function found")
+
+# --- man page
+pages = [p for p in ROOT.rglob("vmaf-dnn.1*") if "build" not in p.parts[len(ROOT.parts)]]
+if not pages:
+    say("no man page vmaf-dnn.1")
+for page in pages:
+    text = page.read_text(encoding="utf-8").replace("\\-", "-").replace("\\fB", "").replace("\\fR", "").replace("\\fI", "").replace("\\fP", "")
+    for c in commands:
+        if not re.search(rf"^\.(?:S[SH]|B|BI|BR|TP|It|Ss|Nm|Cm).*\b{c}\b|^{c}\b", text, re.M):
+            say(f"{page.relative_to(ROOT)}: no command {c}")
+        for o in sorted(options[c]):
+            if not re.search(rf"(?<![\w-]){re.escape(o)}(?![\w-])", text):
+                say(f"{page.relative_to(ROOT)}: no option {o} (of {c})")
+
+# --- links
+for page in filter(Path.is_file, PAGES):
+    for m in re.finditer(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if not re.match(r"[a-z]+:", m[1]) and not (page.parent / m[1]).exists():
+            say(f"{page.relative_to(ROOT)}: a link to {m[1]}, which is not there")
+
+problems = list(dict.fromkeys(problems))
+print("\n".join(problems) if problems else f"{examples} README example(s), {shell} commands, {functions} functions, {len(commands)} man sections: in step")
+sys.exit(bool(problems))

@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# scripts/setup.sh [build] [test] [demo]
+# Install what a target needs on Debian (12 or later) and Ubuntu (22.04 or later), as root or through sudo:
+# packages by apt-get; for test also build/venv, for demo also build/data/cockatoo.mp4.
+# What is there is left alone, and when nothing is missing nothing is said.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+clip_sha256=5fde35f5a288ca86e216d2dc28188ab64b4560d3021f273faefdf0de80f38aa5
+clip_path=build/data/cockatoo.mp4
+log=build/setup.log
+venv=build/venv
+
+say() { printf '== %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+has_library() { has pkg-config && pkg-config --exists "$1"; }
+has_c_headers() { has cc && echo '#include <stdio.h>' | cc -E -x c - >/dev/null 2>&1; }
+has_cxx_headers() { has c++ && echo '#include <cstdio>' | c++ -E -x c++ - >/dev/null 2>&1; }
+
+# The distribution's Python first: it is the one that python3-venv belongs to.
+python() {
+    if [ -n "${VMAF_DNN_PYTHON:-}" ]; then echo "$VMAF_DNN_PYTHON"
+    elif [ -x /usr/bin/python3 ]; then echo /usr/bin/python3
+    else command -v python3
+    fi
+}
+has_venv_module() { local py; py=$(python) && "$py" -c 'import ensurepip, venv' 2>/dev/null; }
+
+missing=()
+want() { # PACKAGE CHECK...
+    local package=$1
+    shift
+    "$@" || missing+=("$package")
+}
+find_missing() {
+    missing=()
+    local target
+    for target; do
+        case $target in
+        build)
+            want gcc has cc
+            want libc6-dev has_c_headers
+            want make has make
+            want meson has meson
+            want ninja-build has ninja
+            want pkg-config has pkg-config
+            want libjansson-dev has_library jansson
+            want libsodium-dev has_library libsodium ;;
+        test)
+            want g++ has_cxx_headers
+            want libcmocka-dev has_library cmocka
+            want python3 has python3
+            want python3-venv has_venv_module ;;
+        demo)
+            want ffmpeg has ffmpeg
+            want libjpeg-turbo-progs has djpeg ;;
+        venv)
+            want python3 has python3
+            want python3-venv has_venv_module ;;
+        esac
+    done
+}
+
+as_root=()
+become_root() { # "what to do by hand instead"
+    if [ "$(id -u)" -eq 0 ]; then as_root=(env DEBIAN_FRONTEND=noninteractive)
+    elif has sudo && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then as_root=(sudo env DEBIAN_FRONTEND=noninteractive)
+    else die "neither root nor sudo here; as root run: $1"
+    fi
+}
+
+apt_get() { "${as_root[@]}" apt-get -y -q -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1; }
+updated=
+apt_update() {
+    say 'apt-get update'
+    apt_get update || { tail -n 5 "$log" >&2; die "apt-get update failed; the whole output is in $log"; }
+    updated=yes
+}
+
+install_packages() {
+    find_missing "$@"
+    [ ${#missing[@]} -gt 0 ] || return 0
+    local line="apt-get install -y --no-install-recommends ${missing[*]}" package
+    has apt-get || die "no apt-get here; install what Debian calls: ${missing[*]}"
+    become_root "$line"
+    for package in "${missing[@]}"; do
+        apt-cache show "$package" >/dev/null 2>&1 || { apt_update; break; }
+    done
+    say "$line"
+    if ! apt_get install --no-install-recommends "${missing[@]}"; then
+        [ -z "$updated" ] || { tail -n 15 "$log" >&2; die "that failed; the whole output is in $log"; }
+        apt_update # the lists may be older than the archive
+        apt_get install --no-install-recommends "${missing[@]}" ||
+            { tail -n 15 "$log" >&2; die "apt-get install failed; the whole output is in $log"; }
+    fi
+    find_missing "$@"
+    [ ${#missing[@]} -eq 0 ] || die "installed, but still not found: ${missing[*]}"
+}
+
+# The oracles of the tests, never of the product. Made anew when the list, the Python or the folder changed.
+make_venv() {
+    local py stamp=build/.setup-venv now
+    py=$(python)
+    "$py" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        die "$("$py" -V) is too old for the tests' oracles; name a Python of at least 3.10 in VMAF_DNN_PYTHON"
+    now="$(sha256sum <tests/oracle/requirements.txt) $("$py" -V) $PWD"
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$now" ] && "$venv/bin/python" -c '' 2>/dev/null; then return 0; fi
+    say "Python packages of tests/oracle/requirements.txt into $venv"
+    rm -rf "$venv" "$stamp"
+    { "$py" -m venv "$venv" &&
+        "$venv/bin/python" -m pip install -q --disable-pip-version-check --only-binary=:all: -r tests/oracle/requirements.txt
+    } >>"$log" 2>&1 || { tail -n 15 "$log" >&2; die "that failed; the whole output is in $log"; }
+    echo "$now" >"$stamp"
+}
+
+right_clip() { [ -f "$1" ] && echo "$clip_sha256  $1" | sha256sum --status -c - 2>/dev/null; }
+keep_clip() { # the folder that a package was unpacked into
+    local found
+    found=$(find "$1" -name cockatoo.mp4 -type f 2>/dev/null | head -n 1)
+    [ -n "$found" ] && right_clip "$found" && mkdir -p "${clip_path%/*}" && mv "$found" "$clip_path"
+}
+
+# Debian's python3-imageio carries the clip up to version 2.4; the package on PyPI up to 2.9. Either is only unpacked.
+get_clip() {
+    right_clip "$clip_path" && return 0
+    local dir
+    dir=$(mktemp -d build/clip.XXXXXX)
+    scratch=$dir
+    say "cockatoo.mp4 out of the package python3-imageio into ${clip_path%/*}"
+    if has apt-get; then
+        apt-cache show python3-imageio >/dev/null 2>&1 || { become_root 'apt-get update'; apt_update; }
+        if (cd "$dir" && apt-get -q download python3-imageio && dpkg-deb -x python3-imageio_*.deb .) >>"$log" 2>&1 &&
+            keep_clip "$dir"; then
+            return 0
+        fi
+    fi
+    say 'not in this version of it; out of imageio 2.9.0 of PyPI'
+    install_packages venv
+    if "$(python)" -m venv "$dir/venv" >>"$log" 2>&1 &&
+        "$dir/venv/bin/python" -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: -d "$dir" imageio==2.9.0 \
+            >>"$log" 2>&1 &&
+        "$dir/venv/bin/python" -m zipfile -e "$dir"/imageio-*.whl "$dir/unpacked" && keep_clip "$dir/unpacked"; then
+        return 0
+    fi
+    tail -n 5 "$log" >&2
+    die "cockatoo.mp4 could not be had; name a clip of your own: make demo CLIP=FILE (the output is in $log)"
+}
+
+scratch=
+trap '[ -z "$scratch" ] || rm -rf "$scratch"' EXIT
+targets=("$@")
+[ $# -gt 0 ] || targets=(build)
+for target in "${targets[@]}"; do
+    case $target in
+    build | test | demo) ;;
+    *) die "no target $target; there are build, test and demo" ;;
+    esac
+done
+mkdir -p build
+if has flock; then # one at a time
+    exec 9>build/.setup-lock
+    flock 9
+fi
+: >"$log"
+install_packages "${targets[@]}"
+for target in "${targets[@]}"; do
+    case $target in
+    test) make_venv ;;
+    demo) [ -n "${CLIP:-}" ] || get_clip ;;
+    esac
+done

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# make test: every test on a release build (build/) and, but for the heavy oracles, under AddressSanitizer and
+# UndefinedBehaviorSanitizer with assertions on (build-asan/). Closes with "N passed, N failed".
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+exec </dev/null
+
+say() { printf '== %s\n' "$*"; }
+jobs=$(nproc)
+export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=1:detect_stack_use_after_return=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+
+scripts/setup.sh build test
+
+build() { # FOLDER OPTION...
+    local dir=$1
+    shift
+    if ! [ -f "$dir/build.ninja" ]; then
+        say "configure $dir"
+        meson setup "$dir" -Dtests=enabled "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; rm -f "$dir.log"; exit 1; }
+        rm -f "$dir.log"
+    elif ! grep -q '^build tests/test_' "$dir/build.ninja"; then # configured before cmocka was there
+        meson setup --reconfigure "$dir" -Dtests=enabled "$@" >/dev/null
+    fi
+    say "build $dir"
+    if [ -t 1 ]; then ninja -C "$dir" -j "$jobs"
+    elif ! ninja -C "$dir" -j "$jobs" >"$dir/ninja.log" 2>&1; then
+        cat "$dir/ninja.log"
+        exit 1
+    fi
+}
+
+status=0
+run() { # FOLDER
+    say "test $1"
+    rm -f "$1/meson-logs/testlog.json"
+    meson test -C "$1" --no-rebuild --num-processes "$jobs" --print-errorlogs || status=$?
+}
+
+build build
+build build-asan -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+run build
+run build-asan
+python3 scripts/count_tests.py build/meson-logs/testlog.json build-asan/meson-logs/testlog.json || status=$?
+exit "$status"
