@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/mem.h"
+#include "trust/trust_priv.h"
+
+int vd_json_read(const char *path, json_t **json)
+{
+    uint8_t *data = NULL;
+    size_t size = 0;
+    json_error_t e;
+
+    *json = NULL;
+    int rc = vd_file_read(path, VD_MAX_JSON, &data, &size);
+    if (rc)
+        return rc;
+    *json = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &e);
+    vd_free(data);
+    if (*json)
+        return 0;
+    if (json_error_code(&e) == json_error_out_of_memory)
+        return vd_nomem(size);
+    return vd_fail(EBADMSG, "%s:%d:%d: not JSON: %s", vd_shown(path), e.line, e.column, e.text);
+}
+
+/* The fewest digits that keep every number's value: 0.01 stays 0.01. */
+static char *dump(const json_t *json)
+{
+    for (size_t digits = 15; digits < 17; digits++) {
+        char *s = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
+        json_t *back = s ? json_loads(s, 0, NULL) : NULL;
+        int same = back && json_equal(json, back);
+        json_decref(back);
+        if (same || !s)
+            return s;
+        free(s);
+    }
+    return json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+}
+
+static int json_write(const char *path, const json_t *json)
+{
+    char *s = dump(json);
+    size_t n = s ? strlen(s) : 0;
+    char *text = s ? vd_malloc(n + 1) : NULL;
+    int rc;
+
+    if (text) {
+        memcpy(text, s, n);
+        text[n] = '\n';
+        rc = n + 1 <= VD_MAX_JSON ? vd_file_write(path, text, n + 1)
+                                  : vd_fail(E2BIG, "%s: would grow over %d bytes", vd_shown(path), VD_MAX_JSON);
+    } else
+        rc = vd_nomem(n + 1);
+    vd_free(text);
+    free(s);
+    return rc;
+}
+
+/* Not every file system has locks, and one that has none must not stop a write: two writers at once are what is lost then. */
+static int lock_folder(const char *path)
+{
+    char dir[VD_MAX_PATH];
+
+    if (vd_beside(dir, path, "."))
+        return -1;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        while (flock(fd, LOCK_EX) && errno == EINTR)
+            ;
+    return fd;
+}
+
+int vd_json_update(const char *path, vd_json_change *change, vd_json_change *check, void *arg)
+{
+    char real[VD_MAX_PATH];
+    json_t *json = NULL;
+    int rc;
+
+    /* Through a link to the file itself, which a rename would replace. */
+    if (!realpath(path, real))
+        return vd_fail(errno == ENOTDIR ? ENOENT : errno, "%s: %s", vd_shown(path), strerror(errno));
+    int lock = lock_folder(real);
+    rc = vd_json_read(real, &json);
+    if (!rc)
+        rc = change(json, path, arg);
+    if (!rc)
+        rc = check(json, path, arg);
+    if (!rc)
+        rc = json_write(real, json);
+    json_decref(json);
+    if (lock >= 0)
+        close(lock);
+    return rc;
+}
+
+int vd_quant_put(json_t *o, const struct vd_quant *q)
+{
+    if ((q->mode == VD_QUANT_FP32) != !q->int8_sha256)
+        return vd_fail(EINVAL, "quant_mode %s %s an int8 file and its digest", vd_quant_mode_name(q->mode),
+                       q->int8_sha256 ? "goes without" : "needs");
+    if (!q->int8_sha256) {
+        json_object_del(o, "quant_mode");
+        json_object_del(o, "int8_sha256");
+        return 0;
+    }
+    if (json_object_set_new(o, "quant_mode", json_string(vd_quant_mode_name(q->mode))) ||
+        json_object_set_new(o, "int8_sha256", json_string(q->int8_sha256)))
+        return vd_nomem(64);
+    return 0;
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "trust/trust_priv.h"
+
+enum { SCHEMA_VERSION = 1 };
+
+static const json_t *top(const json_t *json, struct vd_lint *l)
+{
+    const char *key;
+    json_t *v;
+
+    if (!json_is_object(json)) {
+        vd_lint_add(l, EBADMSG, "not a JSON object");
+        return NULL;
+    }
+    json_object_foreach((json_t *)json, key, v) {
+        if (l->full && strcmp(key, "$schema") && strcmp(key, "schema_version") && strcmp(key, "models"))
+            vd_lint_add(l, EBADMSG, "%.80s: no such key", key);
+        if (!strcmp(key, "$schema") && !json_is_string(v))
+            vd_lint_add(l, EBADMSG, "$schema: not a string");
+    }
+    const json_t *version = json_object_get(json, "schema_version");
+    if (!json_is_integer(version))
+        vd_lint_add(l, EBADMSG, "schema_version: %s", version ? "not a whole number" : "there is none");
+    else if (json_integer_value(version) != SCHEMA_VERSION)
+        vd_lint_add(l, EBADMSG, "schema_version: %lld, and this program knows %d", (long long)json_integer_value(version),
+                    SCHEMA_VERSION);
+    const json_t *models = json_object_get(json, "models");
+    if (json_is_array(models))
+        return models;
+    vd_lint_add(l, EBADMSG, "models: %s", models ? "not an array" : "there is none");
+    return NULL;
+}
+
+/* "row 3 (learned_filter_v1)", rows counted from 1. */
+static void name_row(char what[300], int i, const json_t *o)
+{
+    const char *id = json_string_value(json_object_get(o, "id"));
+
+    if (id && vd_id_ok(id))
+        snprintf(what, 300, "row %d (%s)", i + 1, id);
+    else
+        snprintf(what, 300, "row %d", i + 1);
+}
+
+struct entry { const char *word; int row; };
+
+static int by_word(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    int c = strcmp(x->word, y->word);
+
+    return c ? c : x->row - y->row;
+}
+
+static void twice(const struct vd_registry *r, bool files, struct entry *e, struct vd_lint *l)
+{
+    char what[300];
+    size_t n = 0;
+
+    for (int i = 0; i < r->n; i++) {
+        const char *word = files ? r->row[i].onnx : r->row[i].id;
+        if (word)
+            e[n++] = (struct entry){word, i};
+    }
+    qsort(e, n, sizeof(*e), by_word);
+    for (size_t i = 1; i < n; i++)
+        if (!strcmp(e[i - 1].word, e[i].word)) {
+            snprintf(what, sizeof(what), "row %d", e[i].row + 1);
+            l->what = what;
+            l->row = e[i].row;
+            vd_lint_add(l, EBADMSG, "%s: row %d has %.200s too", files ? "onnx" : "id", e[i - 1].row + 1, e[i].word);
+        }
+    l->what = "";
+    l->row = -1;
+}
+
+static int parse(struct vd_registry *r, struct vd_lint *l)
+{
+    const json_t *models = top(r->json, l);
+    size_t n = json_array_size(models); /* 0 for NULL; VD_MAX_JSON bounds it */
+    char what[300];
+
+    if (!n)
+        return 0;
+    r->row = vd_calloc(n, sizeof(*r->row));
+    struct entry *e = vd_calloc(n, sizeof(*e));
+    if (!r->row || !e) {
+        vd_free(e);
+        return vd_nomem(n * sizeof(*r->row));
+    }
+    for (; r->n < (int)n; r->n++) {
+        const json_t *o = json_array_get(models, (size_t)r->n);
+        name_row(what, r->n, o);
+        l->what = what;
+        l->row = r->n;
+        if (json_is_object(o))
+            vd_row_parse(o, false, &r->row[r->n], l);
+        else
+            vd_lint_add(l, EBADMSG, "not a JSON object");
+    }
+    l->what = "";
+    l->row = -1;
+    twice(r, false, e, l);
+    twice(r, true, e, l);
+    for (int i = 1; l->full && i < r->n; i++) {
+        const char *a = r->row[i - 1].id, *b = r->row[i].id;
+        if (a && b && strcmp(a, b) > 0) {
+            l->row = i;
+            vd_lint_add(l, EBADMSG, "id: rows are sorted by id, and %.100s stands before it", a);
+        }
+    }
+    vd_free(e);
+    return 0;
+}
+
+static int open_registry(const char *path, struct vd_registry *r, struct vd_lint *l)
+{
+    memset(r, 0, sizeof(*r));
+    if (strlen(path) >= VD_MAX_PATH)
+        return vd_fail(ENAMETOOLONG, "...%s: over %d bytes", vd_shown(path), VD_MAX_PATH - 1);
+    memcpy(r->path, path, strlen(path) + 1);
+    int rc = vd_json_read(path, &r->json);
+    if (!rc)
+        rc = parse(r, l);
+    if (rc)
+        vd_registry_free(r);
+    return rc;
+}
+
+int vd_registry_load(const char *path, struct vd_registry *r)
+{
+    struct vd_lint l = {.file = path, .what = "", .row = -1};
+    int rc = open_registry(path, r, &l);
+
+    if (!rc && l.n) {
+        vd_registry_free(r);
+        rc = -l.err;
+    }
+    return rc;
+}
+
+int vd_registry_lint(const char *path, struct vd_registry *r, vd_trust_say *say, void *arg)
+{
+    struct vd_lint l = {.file = path, .what = "", .row = -1, .full = true, .say = say, .arg = arg};
+    int rc = open_registry(path, r, &l);
+
+    return rc ? rc : l.n;
+}
+
+void vd_registry_free(struct vd_registry *r)
+{
+    vd_free(r->row);
+    json_decref(r->json);
+    memset(r, 0, sizeof(*r));
+}
+
+const struct vd_row *vd_registry_by_id(const struct vd_registry *r, const char *id)
+{
+    for (int i = 0; i < r->n; i++)
+        if (r->row[i].id && !strcmp(r->row[i].id, id))
+            return &r->row[i];
+    return NULL;
+}
+
+const struct vd_row *vd_registry_by_onnx(const struct vd_registry *r, const char *base)
+{
+    for (int i = 0; i < r->n; i++)
+        if (r->row[i].onnx && !strcmp(r->row[i].onnx, base))
+            return &r->row[i];
+    return NULL;
+}
+
+int vd_registry_find(const char *given, char path[VD_MAX_PATH])
+{
+    static const char *const places[] = {
+        "model/tiny/registry.json",
+#ifdef VMAF_DNN_REGISTRY_PATH
+        VMAF_DNN_REGISTRY_PATH,
+#endif
+    };
+    const char *how = "";
+
+    if (!given) {
+        given = getenv("VMAF_DNN_REGISTRY");
+        if (given && given[0])
+            how = "VMAF_DNN_REGISTRY=";
+        else
+            given = NULL;
+    }
+    for (size_t i = 0; !given && i < sizeof(places) / sizeof(places[0]); i++) {
+        int rc = vd_present(places[i]);
+        if (rc < 0)
+            return rc;
+        if (rc)
+            given = places[i];
+    }
+    if (!given)
+        return vd_fail(ENOENT, "there is no registry to look in: no model/tiny/registry.json in the current folder; "
+                       "name one with --registry FILE or VMAF_DNN_REGISTRY");
+    if (strlen(given) >= VD_MAX_PATH)
+        return vd_fail(ENAMETOOLONG, "%s...%s: over %d bytes", how, vd_shown(given), VD_MAX_PATH - 1);
+    int rc = vd_present(given);
+    if (!rc)
+        return vd_fail(ENOENT, "%s%s: there is no such registry", how, vd_shown(given));
+    if (rc < 0)
+        return rc;
+    memcpy(path, given, strlen(given) + 1);
+    return 0;
+}
+
+/* Rows by id; those without one keep their order at the end, where the check finds them. */
+static int sort_rows(json_t *models)
+{
+    size_t n = json_array_size(models);
+    struct entry *e = vd_calloc(n, sizeof(*e));
+    json_t *sorted = json_array();
+    int rc = e && sorted ? 0 : -ENOMEM;
+
+    for (size_t i = 0; !rc && i < n; i++) {
+        const char *id = json_string_value(json_object_get(json_array_get(models, i), "id"));
+        e[i] = (struct entry){id ? id : "\x7f", (int)i};
+    }
+    if (!rc) {
+        qsort(e, n, sizeof(*e), by_word);
+        for (size_t i = 0; !rc && i < n; i++)
+            rc = json_array_append(sorted, json_array_get(models, (size_t)e[i].row)) ? -ENOMEM : 0;
+    }
+    if (!rc)
+        rc = json_array_clear(models) || json_array_extend(models, sorted) ? -ENOMEM : 0;
+    json_decref(sorted);
+    vd_free(e);
+    return rc ? vd_nomem(n * sizeof(*e)) : 0;
+}
+
+static int change(json_t *json, const char *path, void *arg)
+{
+    const struct vd_quant *q = arg;
+    json_t *models = json_object_get(json, "models"), *o;
+    size_t i;
+
+    json_array_foreach(models, i, o) {
+        const char *onnx = json_string_value(json_object_get(o, "onnx"));
+        if (onnx && !strcmp(onnx, q->onnx)) {
+            int rc = vd_quant_put(o, q);
+            return rc ? rc : sort_rows(models);
+        }
+    }
+    return vd_fail(ENOENT, "%s: there is no row for %.200s", vd_shown(path), q->onnx);
+}
+
+static int check(json_t *json, const char *path, void *arg)
+{
+    struct vd_lint l = {.file = path, .what = "", .row = -1};
+    struct vd_registry r = {.json = json};
+    int rc = parse(&r, &l);
+
+    (void)arg;
+    vd_free(r.row);
+    return rc ? rc : -l.err;
+}
+
+int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256)
+{
+    struct vd_quant q = {.mode = m, .int8_sha256 = int8_sha256, .onnx = onnx_base};
+
+    return vd_json_update(path, change, check, &q);
+}
