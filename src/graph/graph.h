@@ -11,45 +11,56 @@ const struct vd_op *vd_op_find(const char *name, int opset);
 bool vd_op_known(const char *name);
 /* Row i, NULL past the end: for listings. */
 const struct vd_op *vd_op_row(int i);
+/* Arity, attribute names and attribute types of a node against its row.
+ * -EPERM: an attribute that is not supported, by name; -EBADMSG: wrong arity or type. */
+int vd_op_check_node(const struct vd_op *op, const struct vd_onnx_node *n, int opset);
 
 struct vd_value {
     const char *name;
-    int type;                 /* enum vd_type */
-    struct vd_tensor *constant; /* aligned data in the graph's arena; NULL when computed */
-    int producer;             /* node, or -1 */
-    int uses;                 /* inputs of nodes and graph outputs that name it */
+    const struct vd_tensor *constant; /* aligned data in the graph's arena; NULL when computed */
+    int producer;                     /* node, or -1 */
+    int uses;                         /* inputs of live nodes and graph outputs that name it */
 };
 
-struct vd_fused_conv; /* fused.h */
-
 struct vd_node {
-    const struct vd_op *op;           /* NULL for a fused node */
-    const struct vd_onnx_node *proto; /* attributes and name; for a fused node its convolution */
-    struct vd_fused_conv *conv;       /* set by lowering for every convolution */
+    const struct vd_op *op;
+    const struct vd_onnx_node *proto; /* attributes, and names for messages */
     int *in, *out;                    /* value indices; -1 for an omitted one */
     int n_in, n_out;
-    bool dead;                        /* fused into another node, or folded */
 };
 
 struct vd_graph {
     struct vd_arena arena;
     const struct vd_onnx_model *model; /* must outlive the graph */
-    struct vd_value *value; int n_value;
-    struct vd_node *node;   int n_node; /* in an order in which every input is there before its use */
-    const struct vd_onnx_value *in;  int n_in;  /* graph inputs; value i is input i */
-    const struct vd_onnx_value *out; int n_out;
-    int *out_value;                    /* value of each graph output */
+    struct vd_value *value;
+    int n_value;
+    struct vd_node *node; /* live nodes, each after what it reads */
+    int n_node;
+    int n_in, n_out;      /* value i is graph input i */
+    int *out;             /* value of each graph output */
 };
 
-/* Names to indices, operators to rows of the table (arity, attributes and types
- * checked against the row), nodes in topological order, element types inferred,
- * constants folded. -EPERM with the operator's name when it is not in the
- * table; -EBADMSG for undefined names and cycles. On failure the graph is freed. */
+/* Names to indices, operators to rows of the table, nodes in topological order,
+ * what depends on constants alone computed, nodes that no output needs dropped.
+ * -EPERM with the operator's name when it is not in the table; -EBADMSG for
+ * undefined names and cycles. On failure the graph is freed. */
 int vd_graph_build(struct vd_graph *g, const struct vd_onnx_model *m);
 void vd_graph_free(struct vd_graph *g);
 
-/* Report every operator that is in the way, not only the first: calls say once
- * per distinct problem; returns their number. */
+/* Every operator that is in the way, not only the first: say is called once for
+ * each distinct problem. Returns their number. */
 int vd_graph_refusals(const struct vd_onnx_model *m, void (*say)(void *arg, const char *line), void *arg);
+
+/* eval.c: one node on known inputs. Data of the outputs is allocated in the
+ * arena. Types are checked against the row; float16 is computed in float32
+ * where the row asks for it. in[i] NULL where omitted. */
+int vd_node_infer(const struct vd_node *n, int opset, const struct vd_tensor *const *in, struct vd_tensor *const *out,
+                  struct vd_arena *scratch);
+int vd_node_eval(const struct vd_node *n, int opset, const struct vd_tensor *const *in, struct vd_tensor *const *out,
+                 struct vd_arena *arena);
+/* The node computes in float32 what is stored in float16. */
+bool vd_node_widens(const struct vd_node *n, const struct vd_tensor *const *in);
+void vd_widen_f16(struct vd_tensor *f32, const struct vd_tensor *f16);  /* data of both in place */
+void vd_narrow_f16(struct vd_tensor *f16, const struct vd_tensor *f32);
 
 #endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "graph/graph.h"
+
+#define F32 VD_T(VD_F32)
+#define F16 VD_T(VD_F16)
+#define U8S8 (VD_T(VD_U8) | VD_T(VD_S8))
+#define S32 VD_T(VD_S32)
+#define S64 VD_T(VD_S64)
+#define IDX (S32 | S64)
+#define WIDE (VD_T(VD_U16) | VD_T(VD_S16) | VD_T(VD_U32) | VD_T(VD_F64))
+/* Whatever has a fixed size: for operators that only move elements. Cast has no uint64. */
+#define CASTABLE (F32 | F16 | U8S8 | S32 | S64 | VD_T(VD_BOOL) | WIDE)
+#define ANY (CASTABLE | VD_T(VD_U64))
+
+#define ROW(name, from, to, in0, in1, out0, out1) .name = name, .opset_min = from, .opset_max = to, .in_min = in0, .in_max = in1, \
+    .out_min = out0, .out_max = out1
+#define FN(f) .infer = vd_infer_##f, .run = vd_run_##f
+#define WINDOW "kernel_shape:I strides:I pads:I auto_pad:s "
+#define LAST 23
+
+/* By name, then opset. A node has the first row that holds for the model's opset. */
+static const struct vd_op table[] = {
+    {ROW("Add", 7, 13, 2, 2, 1, 1), .types = {F32 | IDX}, .attrs = "", FN(add)},
+    {ROW("Add", 14, LAST, 2, 2, 1, 1), .types = {F32 | IDX | U8S8}, .attrs = "", FN(add)},
+    {ROW("AveragePool", 7, 9, 1, 1, 1, 1), .types = {F32}, .attrs = WINDOW "count_include_pad:i", FN(average_pool)},
+    {ROW("AveragePool", 10, 18, 1, 1, 1, 1), .types = {F32}, .attrs = WINDOW "count_include_pad:i ceil_mode:i", FN(average_pool)},
+    {ROW("AveragePool", 19, LAST, 1, 1, 1, 1), .types = {F32}, .attrs = WINDOW "count_include_pad:i ceil_mode:i dilations:I",
+     FN(average_pool)},
+    {ROW("BatchNormalization", 7, 8, 5, 5, 1, 1), .types = {F32}, .attrs = "epsilon:f momentum:f spatial:i", FN(batch_normalization)},
+    {ROW("BatchNormalization", 9, 13, 5, 5, 1, 1), .types = {F32}, .attrs = "epsilon:f momentum:f", FN(batch_normalization)},
+    {ROW("BatchNormalization", 14, LAST, 5, 5, 1, 1), .types = {F32}, .attrs = "epsilon:f momentum:f training_mode:i",
+     FN(batch_normalization)},
+    {ROW("Cast", 7, 18, 1, 1, 1, 1), .types = {CASTABLE}, .has_f16 = true, .attrs = "to:i!", FN(cast)},
+    {ROW("Cast", 19, LAST, 1, 1, 1, 1), .types = {CASTABLE}, .has_f16 = true, .attrs = "to:i! saturate:i", FN(cast)},
+    {ROW("Clip", 7, 10, 1, 1, 1, 1), .types = {F32}, .attrs = "min:f max:f", FN(clip)},
+    {ROW("Clip", 11, 11, 1, 3, 1, 1), .types = {F32}, .attrs = "", FN(clip)},
+    {ROW("Clip", 12, LAST, 1, 3, 1, 1), .types = {F32 | IDX | U8S8}, .attrs = "", FN(clip)},
+    {ROW("Concat", 7, LAST, 1, VD_ANY_ARITY, 1, 1), .types = {ANY}, .has_f16 = true, .attrs = "axis:i!", FN(concat)},
+    {ROW("Constant", 7, 11, 0, 0, 1, 1), .has_f16 = true, .attrs = "value:t!", FN(constant)},
+    {ROW("Constant", 12, LAST, 0, 0, 1, 1), .has_f16 = true,
+     .attrs = "value:t value_int:i value_ints:I value_float:f value_floats:F", FN(constant)},
+    {ROW("Conv", 7, LAST, 2, 3, 1, 1), .types = {F32}, .attrs = WINDOW "dilations:I group:i", .infer = vd_infer_conv},
+    {ROW("ConvInteger", 10, LAST, 2, 4, 1, 1), .types = {U8S8}, .attrs = WINDOW "dilations:I group:i", .infer = vd_infer_conv_integer},
+    {ROW("DequantizeLinear", 10, 12, 2, 3, 1, 1), .types = {U8S8 | S32, F32, U8S8 | S32}, .attrs = "", FN(dequantize_linear)},
+    {ROW("DequantizeLinear", 13, 20, 2, 3, 1, 1), .types = {U8S8 | S32, F32, U8S8 | S32}, .attrs = "axis:i", FN(dequantize_linear)},
+    {ROW("DequantizeLinear", 21, 22, 2, 3, 1, 1), .types = {U8S8 | S32, F32, U8S8 | S32}, .attrs = "axis:i block_size:i",
+     FN(dequantize_linear)},
+    {ROW("DequantizeLinear", 23, LAST, 2, 3, 1, 1), .types = {U8S8 | S32, F32, U8S8 | S32},
+     .attrs = "axis:i block_size:i output_dtype:i", FN(dequantize_linear)},
+    {ROW("Div", 7, 13, 2, 2, 1, 1), .types = {F32 | IDX}, .attrs = "", FN(div)},
+    {ROW("Div", 14, LAST, 2, 2, 1, 1), .types = {F32 | IDX | U8S8}, .attrs = "", FN(div)},
+    {ROW("DynamicQuantizeLinear", 11, LAST, 1, 1, 3, 3), .types = {F32}, .attrs = "", FN(dynamic_quantize_linear)},
+    {ROW("Flatten", 7, LAST, 1, 1, 1, 1), .types = {ANY}, .has_f16 = true, .attrs = "axis:i", FN(flatten)},
+    {ROW("Gather", 7, LAST, 2, 2, 1, 1), .types = {ANY, IDX}, .has_f16 = true, .attrs = "axis:i", FN(gather)},
+    {ROW("Gemm", 7, 10, 3, 3, 1, 1), .types = {F32}, .attrs = "alpha:f beta:f transA:i transB:i", FN(gemm)},
+    {ROW("Gemm", 11, LAST, 2, 3, 1, 1), .types = {F32}, .attrs = "alpha:f beta:f transA:i transB:i", FN(gemm)},
+    {ROW("GlobalAveragePool", 7, LAST, 1, 1, 1, 1), .types = {F32}, .attrs = "", FN(global_average_pool)},
+    {ROW("Identity", 7, LAST, 1, 1, 1, 1), .types = {ANY}, .has_f16 = true, .attrs = "", FN(identity)},
+    {ROW("MatMul", 7, 8, 2, 2, 1, 1), .types = {F32}, .attrs = "", FN(matmul)},
+    {ROW("MatMul", 9, LAST, 2, 2, 1, 1), .types = {F32 | IDX}, .attrs = "", FN(matmul)},
+    {ROW("MatMulInteger", 10, LAST, 2, 4, 1, 1), .types = {U8S8}, .attrs = "", FN(matmul_integer)},
+    {ROW("MaxPool", 7, 7, 1, 1, 1, 1), .types = {F32}, .attrs = WINDOW, FN(max_pool)},
+    {ROW("MaxPool", 8, 9, 1, 1, 1, 1), .types = {F32}, .attrs = WINDOW "storage_order:i", FN(max_pool)},
+    {ROW("MaxPool", 10, 11, 1, 1, 1, 1), .types = {F32}, .attrs = WINDOW "storage_order:i ceil_mode:i dilations:I", FN(max_pool)},
+    {ROW("MaxPool", 12, LAST, 1, 1, 1, 1), .types = {F32 | U8S8}, .attrs = WINDOW "storage_order:i ceil_mode:i dilations:I", FN(max_pool)},
+    {ROW("Mul", 7, 13, 2, 2, 1, 1), .types = {F32 | IDX}, .attrs = "", FN(mul)},
+    {ROW("Mul", 14, LAST, 2, 2, 1, 1), .types = {F32 | IDX | U8S8}, .attrs = "", FN(mul)},
+    {ROW("Pow", 7, 11, 2, 2, 1, 1), .types = {F32}, .attrs = "", FN(pow)},
+    {ROW("Pow", 12, LAST, 2, 2, 1, 1), .types = {F32 | IDX, F32 | IDX | U8S8}, .attrs = "", FN(pow)},
+    {ROW("QuantizeLinear", 10, 12, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8}, .attrs = "", FN(quantize_linear)},
+    {ROW("QuantizeLinear", 13, 18, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8}, .attrs = "axis:i", FN(quantize_linear)},
+    {ROW("QuantizeLinear", 19, 20, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8}, .attrs = "axis:i saturate:i", FN(quantize_linear)},
+    {ROW("QuantizeLinear", 21, 22, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8}, .attrs = "axis:i saturate:i block_size:i output_dtype:i",
+     FN(quantize_linear)},
+    {ROW("QuantizeLinear", 23, LAST, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8},
+     .attrs = "axis:i saturate:i block_size:i output_dtype:i precision:i", FN(quantize_linear)},
+    {ROW("ReduceMean", 7, 17, 1, 1, 1, 1), .types = {F32 | IDX}, .attrs = "axes:I keepdims:i", FN(reduce_mean)},
+    {ROW("ReduceMean", 18, LAST, 1, 2, 1, 1), .types = {F32 | IDX, S64}, .attrs = "keepdims:i noop_with_empty_axes:i", FN(reduce_mean)},
+    {ROW("ReduceSum", 7, 12, 1, 1, 1, 1), .types = {F32 | IDX}, .attrs = "axes:I keepdims:i", FN(reduce_sum)},
+    {ROW("ReduceSum", 13, LAST, 1, 2, 1, 1), .types = {F32 | IDX, S64}, .attrs = "keepdims:i noop_with_empty_axes:i", FN(reduce_sum)},
+    {ROW("Relu", 7, 13, 1, 1, 1, 1), .types = {F32}, .attrs = "", FN(relu)},
+    {ROW("Relu", 14, LAST, 1, 1, 1, 1), .types = {F32 | IDX | VD_T(VD_S8)}, .attrs = "", FN(relu)},
+    {ROW("Reshape", 7, 13, 2, 2, 1, 1), .types = {ANY, S64}, .has_f16 = true, .attrs = "", FN(reshape)},
+    {ROW("Reshape", 14, LAST, 2, 2, 1, 1), .types = {ANY, S64}, .has_f16 = true, .attrs = "allowzero:i", FN(reshape)},
+    {ROW("Shape", 7, 14, 1, 1, 1, 1), .types = {ANY}, .has_f16 = true, .attrs = "", FN(shape)},
+    {ROW("Shape", 15, LAST, 1, 1, 1, 1), .types = {ANY}, .has_f16 = true, .attrs = "start:i end:i", FN(shape)},
+    {ROW("Sigmoid", 7, LAST, 1, 1, 1, 1), .types = {F32}, .attrs = "", FN(sigmoid)},
+    {ROW("Slice", 7, 9, 1, 1, 1, 1), .types = {ANY}, .has_f16 = true, .attrs = "starts:I! ends:I! axes:I", FN(slice)},
+    {ROW("Slice", 10, LAST, 3, 5, 1, 1), .types = {ANY, IDX}, .has_f16 = true, .attrs = "", FN(slice)},
+    {ROW("Sqrt", 7, LAST, 1, 1, 1, 1), .types = {F32}, .attrs = "", FN(sqrt)},
+    {ROW("Squeeze", 7, 12, 1, 1, 1, 1), .types = {ANY}, .has_f16 = true, .attrs = "axes:I", FN(squeeze)},
+    {ROW("Squeeze", 13, LAST, 1, 2, 1, 1), .types = {ANY, S64}, .has_f16 = true, .attrs = "", FN(squeeze)},
+    {ROW("Sub", 7, 13, 2, 2, 1, 1), .types = {F32 | IDX}, .attrs = "", FN(sub)},
+    {ROW("Sub", 14, LAST, 2, 2, 1, 1), .types = {F32 | IDX | U8S8}, .attrs = "", FN(sub)},
+    {ROW("Unsqueeze", 7, 12, 1, 1, 1, 1), .types = {ANY}, .has_f16 = true, .attrs = "axes:I!", FN(unsqueeze)},
+    {ROW("Unsqueeze", 13, LAST, 2, 2, 1, 1), .types = {ANY, S64}, .has_f16 = true, .attrs = "", FN(unsqueeze)},
+};
+enum { ROWS = sizeof(table) / sizeof(table[0]) };
+
+const struct vd_op *vd_op_row(int i)
+{
+    return i >= 0 && i < ROWS ? &table[i] : NULL;
+}
+
+const struct vd_op *vd_op_find(const char *name, int opset)
+{
+    for (int i = 0; i < ROWS; i++)
+        if (opset >= table[i].opset_min && opset <= table[i].opset_max && !strcmp(table[i].name, name))
+            return &table[i];
+    return NULL;
+}
+
+bool vd_op_known(const char *name)
+{
+    for (int i = 0; i < ROWS; i++)
+        if (!strcmp(table[i].name, name))
+            return true;
+    return false;
+}
+
+static const char *type_word(int type)
+{
+    switch (type) {
+    case VD_ATTR_FLOAT: return "a float";
+    case VD_ATTR_INT: return "an integer";
+    case VD_ATTR_STRING: return "a string";
+    case VD_ATTR_TENSOR: return "a tensor";
+    case VD_ATTR_FLOATS: return "a list of floats";
+    case VD_ATTR_INTS: return "a list of integers";
+    default: return "something else";
+    }
+}
+
+static int type_of(char letter)
+{
+    switch (letter) {
+    case 'f': return VD_ATTR_FLOAT;
+    case 'i': return VD_ATTR_INT;
+    case 's': return VD_ATTR_STRING;
+    case 't': return VD_ATTR_TENSOR;
+    case 'F': return VD_ATTR_FLOATS;
+    default: return VD_ATTR_INTS;
+    }
+}
+
+/* The next "name:t" or "name:t!" of a row's list; false at its end. */
+struct attr_spec {
+    const char *name;
+    size_t len;
+    int type;
+    bool required;
+};
+
+static bool next_spec(const char **p, struct attr_spec *s)
+{
+    *p += strspn(*p, " ");
+    if (!**p)
+        return false;
+    s->name = *p;
+    s->len = strcspn(*p, ":");
+    s->type = type_of((*p)[s->len + 1]);
+    *p += s->len + 2;
+    s->required = **p == '!';
+    *p += s->required;
+    return true;
+}
+
+static bool spec_is(const struct attr_spec *s, const char *name)
+{
+    return strlen(name) == s->len && !memcmp(name, s->name, s->len);
+}
+
+static int fail(const struct vd_op *op, const struct vd_onnx_node *n, int err, const char *what, const char *name, const char *rest)
+{
+    const char *label = n->name && n->name[0] ? n->name : n->n_out > 0 ? n->out[0] : "?";
+    return vd_fail(err, "node %s: operator %s %s %s %s", label, op->name, what, name, rest);
+}
+
+static int check_attrs(const struct vd_op *op, const struct vd_onnx_node *n)
+{
+    struct attr_spec s;
+    for (int i = 0; i < n->n_attr; i++) {
+        const struct vd_onnx_attr *a = &n->attr[i];
+        const char *p = op->attrs;
+        bool found = false;
+        while (!found && next_spec(&p, &s))
+            found = spec_is(&s, a->name);
+        if (!found)
+            return fail(op, n, EPERM, "attribute", a->name, "is not supported");
+        if (a->type != s.type)
+            return vd_fail(EBADMSG, "node %s: operator %s attribute %s is %s, not %s", n->name && n->name[0] ? n->name : "?",
+                           op->name, a->name, type_word(a->type), type_word(s.type));
+    }
+    for (const char *p = op->attrs; next_spec(&p, &s);) {
+        bool found = !s.required;
+        for (int i = 0; !found && i < n->n_attr; i++)
+            found = spec_is(&s, n->attr[i].name);
+        if (!found)
+            return vd_fail(EBADMSG, "node %s: operator %s lacks its attribute %.*s", n->name && n->name[0] ? n->name : "?", op->name,
+                           (int)s.len, s.name);
+    }
+    return 0;
+}
+
+int vd_op_check_node(const struct vd_op *op, const struct vd_onnx_node *n, int opset)
+{
+    /* Optional inputs and outputs at the end may be written as empty names: they are not there. */
+    int n_in = n->n_in, n_out = n->n_out;
+    while (n_in > op->in_min && !n->in[n_in - 1][0])
+        n_in--;
+    while (n_out > op->out_min && !n->out[n_out - 1][0])
+        n_out--;
+    if (n_in < op->in_min || (op->in_max != VD_ANY_ARITY && n_in > op->in_max))
+        return vd_fail(EBADMSG, "node %s: operator %s of opset %d has %d inputs; %d to %d are right",
+                       n->name && n->name[0] ? n->name : "?", op->name, opset, n_in, op->in_min, op->in_max);
+    if (n_out < op->out_min)
+        return vd_fail(EBADMSG, "node %s: operator %s has %d outputs; it needs %d", n->name && n->name[0] ? n->name : "?", op->name,
+                       n_out, op->out_min);
+    if (n_out > op->out_max)
+        return fail(op, n, EPERM, "output", n->out[op->out_max], "is not supported");
+    for (int i = 0; i < n_in; i++)
+        if (!n->in[i][0] && (i < op->in_min || op->in_max == VD_ANY_ARITY))
+            return vd_fail(EBADMSG, "node %s: operator %s leaves out input %d, which it needs", n->name && n->name[0] ? n->name : "?",
+                           op->name, i);
+    return check_attrs(op, n);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "plan/lower.h"
+
+#include <math.h>
+#include <string.h>
+
+static const struct vd_node *node_at(const struct vd_lower *l, int i) { return &l->g->node[i]; }
+
+static bool is(const struct vd_node *n, const char *name) { return !strcmp(n->op->name, name); }
+
+/* The one reader of value v when it is operator name; -1. */
+static int reader(const struct vd_lower *l, int v, const char *name)
+{
+    const int c = l->consumer[v];
+    return c >= 0 && is(node_at(l, c), name) ? c : -1;
+}
+
+static int other_input(const struct vd_node *n, int v) { return n->in[0] == v ? n->in[1] : n->in[0]; }
+
+/* A float constant with one element, or one for each channel along axis 1 of a value of that rank. */
+static bool per_channel(const struct vd_lower *l, int v, int rank, int64_t channels)
+{
+    const struct vd_tensor *c = v < 0 ? NULL : l->g->value[v].constant;
+    if (!c || c->type != VD_F32 || c->rank > rank)
+        return false;
+    const size_t n = vd_tensor_count(c);
+    if (n == 1)
+        return true;
+    const int axis = c->rank - (rank - 1); /* of c, that lines up with axis 1 */
+    return axis >= 0 && n == (size_t)channels && c->dim[axis] == channels;
+}
+
+static bool same_shape(const struct vd_tensor *a, const struct vd_tensor *b)
+{
+    return a->type == b->type && a->rank == b->rank && !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof(a->dim[0]));
+}
+
+/* Relu, or Clip whose bounds are known. */
+static bool clamp_of(const struct vd_lower *l, const struct vd_node *n, float *lo, float *hi)
+{
+    *lo = is(n, "Relu") ? 0 : -INFINITY;
+    *hi = INFINITY;
+    if (is(n, "Relu"))
+        return true;
+    if (!is(n, "Clip"))
+        return false;
+    if (n->n_in == 1) { /* bounds are attributes until opset 10 */
+        const struct vd_onnx_attr *a = vd_onnx_attr(n->proto, "min"), *b = vd_onnx_attr(n->proto, "max");
+        if (a)
+            *lo = a->v.f;
+        if (b)
+            *hi = b->v.f;
+    }
+    for (int i = 1; i < n->n_in; i++) {
+        if (n->in[i] < 0)
+            continue;
+        const struct vd_tensor *c = l->g->value[n->in[i]].constant;
+        if (!c || c->type != VD_F32 || vd_tensor_count(c) != 1)
+            return false;
+        *(i == 1 ? lo : hi) = *(const float *)c->data;
+    }
+    return *lo <= *hi; /* also false for NaN bounds, which are the operator's business */
+}
+
+/* DynamicQuantizeLinear before, Cast, Mul and Mul behind; leaves f->out at the second Mul's output. */
+static bool dynamic_pattern(const struct vd_lower *l, const struct vd_node *conv, struct vd_fusion *f)
+{
+    const struct vd_graph *g = l->g;
+    const int producer = g->value[conv->in[0]].producer;
+    if (producer < 0 || !is(node_at(l, producer), "DynamicQuantizeLinear"))
+        return false;
+    const struct vd_node *dql = node_at(l, producer);
+    if (conv->in[0] != dql->out[0] || conv->n_in < 3 || conv->in[2] < 0 || conv->in[2] != dql->out[2])
+        return false;
+    const int cast = reader(l, conv->out[0], "Cast");
+    if (cast < 0 || l->t[node_at(l, cast)->out[0]].type != VD_F32)
+        return false;
+    const int v = node_at(l, cast)->out[0], mul = reader(l, v, "Mul");
+    if (mul < 0)
+        return false;
+    const int scales = other_input(node_at(l, mul), v), scales_from = g->value[scales].producer;
+    if (scales == v || scales_from < 0 || !is(node_at(l, scales_from), "Mul"))
+        return false;
+    const struct vd_node *sm = node_at(l, scales_from);
+    if (sm->in[0] != dql->out[1] && sm->in[1] != dql->out[1])
+        return false;
+    const struct vd_tensor *y = &l->t[conv->out[0]];
+    const int w_scale = other_input(sm, dql->out[1]), out = node_at(l, mul)->out[0];
+    if (!per_channel(l, w_scale, y->rank, y->dim[1]) || !!memcmp(l->t[out].dim, y->dim, sizeof(y->dim)) || l->t[out].rank != y->rank)
+        return false;
+    l->covered[cast] = l->covered[mul] = true;
+    f->dynamic = true;
+    f->x = dql->in[0];
+    f->w_scale = w_scale;
+    f->out = out;
+    f->last = mul;
+    return true;
+}
+
+void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f)
+{
+    const struct vd_node *conv = node_at(l, node);
+    *f = (struct vd_fusion){.head = node, .last = node, .out = conv->out[0], .x = conv->in[0], .w_scale = -1, .bias = -1, .residual = -1};
+    l->covered[node] = true;
+    if (is(conv, "ConvInteger")) {
+        if (!dynamic_pattern(l, conv, f))
+            return;
+    } else {
+        f->bias = conv->n_in > 2 ? conv->in[2] : -1;
+        if (l->t[f->out].type != VD_F32 || (f->bias >= 0 && !l->g->value[f->bias].constant))
+            return;
+    }
+    for (;;) {
+        const int next = l->consumer[f->out];
+        if (next < 0 || l->covered[next]) /* an Add of two convolutions belongs to the first */
+            return;
+        const struct vd_node *n = node_at(l, next);
+        float lo, hi;
+        if (is(n, "Add")) {
+            const int other = other_input(n, f->out);
+            if (other == f->out || !same_shape(&l->t[n->out[0]], &l->t[f->out]))
+                return;
+            if (f->bias < 0 && !f->clamp && f->residual < 0 && per_channel(l, other, l->t[f->out].rank, l->t[f->out].dim[1]))
+                f->bias = other;
+            else if (f->residual < 0 && same_shape(&l->t[other], &l->t[f->out]))
+                f->residual = other;
+            else
+                return;
+        } else if (n->in[0] == f->out && clamp_of(l, n, &lo, &hi)) {
+            if (f->residual < 0 && !f->clamp) {
+                f->clamp = true;
+                f->lo = lo;
+                f->hi = hi;
+            } else if (f->residual >= 0 && !f->clamp2) {
+                f->clamp2 = true;
+                f->lo2 = lo;
+                f->hi2 = hi;
+            } else {
+                return;
+            }
+        } else {
+            return;
+        }
+        l->covered[next] = true;
+        f->out = n->out[0];
+        f->last = next;
+    }
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_LOWER_H
+#define VD_LOWER_H
+
+#include "graph/graph.h"
+
+/* What becomes of a node when shapes are known: a run of nodes that one step
+ * stands for. Indices are of the graph's values and nodes. */
+struct vd_fusion {
+    int head;             /* the Conv or ConvInteger */
+    int last;             /* the node whose place the step takes */
+    int out;              /* value that the step writes */
+    int x;                /* value that it reads: for the dynamic pattern the one before DynamicQuantizeLinear */
+    bool dynamic;         /* DynamicQuantizeLinear .. Add stands behind it */
+    int w_scale;          /* dynamic: constant value, one element or one a channel */
+    int bias;             /* constant value with one element or one a channel; -1 */
+    int residual;         /* -1 */
+    bool clamp, clamp2;   /* before and after the residual */
+    float lo, hi, lo2, hi2;
+};
+
+/* t: type and shape of every value (data where it is known). consumer: the one node that
+ * reads a value of one use, else -1. */
+struct vd_lower {
+    const struct vd_graph *g;
+    const struct vd_tensor *t;
+    const int *consumer;
+    bool *covered; /* set for each node that a fusion stands for, its head included */
+};
+
+/* Follow what comes after convolution `node` as far as one step can stand for it,
+ * with the same result in every bit. Every value in between has that one use. */
+void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_STEPS_H
+#define VD_STEPS_H
+
+#include "plan/conv.h"
+#include "plan/lower.h"
+#include "plan/plan.h"
+
+/* One step of a run: an operator's own function, or a convolution with what was fused to it. */
+struct vd_step {
+    const struct vd_node *node;
+    const struct vd_fusion *fusion; /* NULL: op->run */
+    struct vd_op_call call;         /* in and out as the step computes: float16 widened */
+    struct vd_conv conv;            /* fusion only; conv.w is set */
+    struct vd_packed *repack;       /* weights that are not constant: packed in each run */
+    struct vd_pair { struct vd_tensor *to; const struct vd_tensor *from; } *widen, *narrow;
+    int n_widen, n_narrow;
+};
+
+struct vd_plan {
+    const struct vd_graph *g;
+    const struct vd_kernels *kernels;
+    struct vd_workers *workers;
+    struct vd_arena arena;     /* as long as the plan: packed weights */
+    struct vd_packed **packed; /* by node; NULL where the weights are not constant */
+    size_t packed_bytes;
+
+    struct vd_arena shape;     /* as long as one shape: the rest */
+    bool shaped;
+    struct vd_tensor *shape_in;
+    struct vd_tensor *t;       /* by value */
+    struct vd_step *step;
+    int n_step;
+    unsigned char *memory;     /* tensors, then scratch */
+    size_t memory_bytes, scratch_bytes, scratch_step;
+    unsigned char *scratch;
+};
+
+/* With types, shapes and steps chosen: views, places of convolutions, lifetimes, memory. */
+int vd_steps_place(struct vd_plan *p);
+int vd_step_run(struct vd_plan *p, const struct vd_step *s);
+
+#endif
