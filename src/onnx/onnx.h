@@ -7,6 +7,7 @@
 
 #include "common/arena.h"
 #include "common/bytes.h"
+#include "common/names.h"
 
 /* An ONNX file as written (onnx.proto, IR 3 to 13): structure only, no meaning.
  * Names are NUL-terminated copies in the arena, checked to be printable UTF-8 without control
@@ -14,6 +15,11 @@
  * hence of any alignment) or, for typed data, into the arena. */
 
 enum { VD_MAX_RANK = 8 };
+/* Nodes, initialisers, graph inputs, graph outputs, metadata of one model; inputs, outputs, attributes of
+ * one node; numbers in one attribute. Twice as many values that nodes write. It keeps the memory for
+ * any file near eight times its size: a one-byte number of a list becomes eight bytes. */
+enum { VD_ONNX_MAX_COUNT = 1 << 17 };
+enum { VD_ONNX_OPSET_MIN = 7, VD_ONNX_OPSET_MAX = 23, VD_ONNX_IR_MIN = 3, VD_ONNX_IR_MAX = 13 };
 
 /* TensorProto.DataType */
 enum vd_type {
@@ -25,12 +31,12 @@ size_t vd_type_size(int type);        /* bytes an element; 0 when the type is no
 const char *vd_type_name(int type);   /* "float32", "uint8", ... ; "type?" when unknown */
 
 struct vd_onnx_tensor {
-    const char *name; /* "" inside an attribute */
+    const char *name; /* may be "" inside an attribute */
     int type;         /* enum vd_type, known and not STRING */
     int rank;
     int64_t dim[VD_MAX_RANK]; /* each >= 0 */
     size_t count;             /* product of dims */
-    const uint8_t *data;      /* count * vd_type_size(type) bytes, little endian; any alignment */
+    const uint8_t *data;      /* never NULL; count * vd_type_size(type) bytes, little endian; any alignment */
     size_t size;
 };
 
@@ -79,25 +85,33 @@ struct vd_onnx_model {
     struct vd_onnx_tensor *init;        int n_init;  /* names unique */
     struct vd_onnx_value *in;           int n_in;    /* without those that an initialiser of the same name makes optional (IR 3) */
     struct vd_onnx_value *out;          int n_out;
-    struct vd_onnx_kv *meta;            int n_meta;  /* metadata_props */
+    struct vd_onnx_kv *meta;            int n_meta;  /* metadata_props; keys unique */
+    struct vd_names init_names; /* vd_onnx_init()'s index: of this array of this length, else it is not used */
+    const struct vd_onnx_tensor *init_names_of; int init_names_n;
 };
 
 /* Parse size bytes at data, which must outlive the model. On failure the model
  * is freed and zeroed.
  * -EBADMSG: not ONNX, truncated, contradictory (the byte offset is in the reason; duplicate singular fields,
- *   duplicate names of initialisers, inputs, outputs, node outputs or attributes; tensor bytes that do not match
- *   the shape; wire types 3 and 4; depth over 8).
+ *   duplicate names of initialisers, inputs, outputs, node outputs, attributes or metadata; tensor bytes that do not match
+ *   the shape; typed values that do not fit their type; wire types 3 and 4; depth over 8; no output).
  * -EPERM, by name: external data, model functions, training info, a domain other than "" and "ai.onnx" (on a node, or
  *   imported and used), sparse or string tensors, graphs inside attributes, segments, unknown element types, type protos other than
- *   tensor, an opset outside 7..23, rank over 8.
+ *   tensor, an opset outside 7..23, an IR version outside 3..13, rank over 8.
+ * -E2BIG: more than VD_ONNX_MAX_COUNT of something, or 2 GiB or more. -ENOMEM.
  * Unknown fields are skipped by wire type. value_info, quantization_annotation and node doc strings are not kept. */
 int vd_onnx_read(struct vd_onnx_model *m, const uint8_t *data, size_t size);
 void vd_onnx_free(struct vd_onnx_model *m);
 
 /* Append the model's bytes to b. Deterministic: fields in the order of their
- * numbers, tensors as raw_data, defaults left out, nothing from outside the
- * model. -ENOMEM. */
+ * numbers, tensors as raw_data, defaults left out (but for what an attribute and a dimension
+ * hold), nothing from outside the model. Where the IR version is 3, each initialiser is also a
+ * graph input, as that version asks. -ENOMEM. */
 int vd_onnx_write(const struct vd_onnx_model *m, struct vd_buf *b);
+
+/* Index the initialisers after m->init was set: vd_onnx_read() has done it, and
+ * a model built by hand works without, slower. -EBADMSG when two share a name, -ENOMEM. */
+int vd_onnx_index(struct vd_onnx_model *m);
 
 /* Look-ups; NULL when absent. */
 const struct vd_onnx_attr *vd_onnx_attr(const struct vd_onnx_node *n, const char *name);
