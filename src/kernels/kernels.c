@@ -14,6 +14,11 @@ static const struct set {
     void (*init)(struct vd_kernels *k);
 } sets[] = {
     {"c", 0, vd_kernels_init_c},
+#if defined(__x86_64__)
+    {"avx2", VD_CPU_AVX2, vd_kernels_init_avx2},
+#else
+    {"avx2", 0, NULL},
+#endif
 };
 enum { N_SETS = sizeof(sets) / sizeof(sets[0]) };
 
