@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Convolutions and what is fused to them, against ONNX Runtime: integers and the dynamic-int8 pattern in every bit, fp32
+within the bound of its sums. Each case is a small random model; VD_SEED reproduces a run."""
+import os
+import subprocess
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto as T
+from onnx import helper as h
+from onnx import numpy_helper as nh
+
+BIN = os.environ["VMAF_DNN_BIN"]
+SEED = int(os.environ.get("VD_SEED", "20261124"))
+WAYS = [("c", 1), ("c", 2), ("auto", 1), ("auto", 2)]
+
+
+class Net:
+    """A model in the making; v is the name of the value that comes next."""
+
+    def __init__(self, rng, opset=17):
+        self.rng, self.opset = rng, opset
+        self.nodes, self.inits, self.count = [], [], 0
+
+    def name(self):
+        self.count += 1
+        return f"v{self.count}"
+
+    def const(self, array):
+        name = self.name()
+        self.inits.append(nh.from_array(np.asarray(array), name))
+        return name
+
+    def node(self, op, inputs, n_out=1, **attrs):
+        outs = [self.name() for _ in range(n_out)]
+        self.nodes.append(h.make_node(op, inputs, outs, **attrs))
+        return outs[0] if n_out == 1 else outs
+
+    def model(self, inputs, outputs):
+        graph = h.make_graph(self.nodes, "g", inputs, outputs, self.inits)
+        m = h.make_model(graph, opset_imports=[h.make_opsetid("", self.opset)], ir_version=8)
+        onnx.checker.check_model(m)
+        return m
+
+
+def geometry(rng, spatial=2):
+    k = [int(v) for v in rng.integers(1, 5, spatial)]
+    return dict(
+        kernel_shape=k,
+        strides=[int(v) for v in rng.integers(1, 4, spatial)],
+        dilations=[int(v) for v in rng.integers(1, 3, spatial)],
+        pads=[int(v) for v in rng.integers(0, 4, 2 * spatial)],
+    )
+
+
+def sizes(rng, attrs, spatial=2):
+    """A picture that is at least as large as the kernel after padding."""
+    out = []
+    for i in range(spatial):
+        need = (attrs["kernel_shape"][i] - 1) * attrs["dilations"][i] + 1 - attrs["pads"][i] - attrs["pads"][i + spatial]
+        out.append(int(rng.integers(max(1, need), max(1, need) + 60)))
+    return out
+
+
+def reference(model, feeds):
+    o = ort.SessionOptions()
+    o.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    o.log_severity_level = 3
+    return ort.InferenceSession(model.SerializeToString(), o, providers=["CPUExecutionProvider"]).run(None, feeds)
+
+
+def ours(tmp, model, feeds, kernels, threads):
+    path = tmp / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    cmd = [BIN, "run", str(path), "--kernels", kernels, "--threads", str(threads), "-f"]
+    for name, value in feeds.items():
+        np.save(tmp / f"{name}.npy", value)
+        cmd += ["--in", f"{name}={tmp / name}.npy"]
+    for o in model.graph.output:
+        cmd += ["--out", f"{o.name}={tmp / o.name}.npy"]
+    r = subprocess.run(cmd, capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+    return [np.load(tmp / f"{o.name}.npy") for o in model.graph.output]
+
+
+def check(tmp, model, feeds, exact, bound=0.0):
+    want = reference(model, feeds)
+    for kernels, threads in WAYS:
+        got = ours(tmp, model, feeds, kernels, threads)
+        for g, w, o in zip(got, want, model.graph.output):
+            assert g.shape == w.shape and g.dtype == w.dtype
+            where = f"seed {SEED}, output {o.name}, kernels {kernels}, {threads} threads"
+            if exact:
+                assert g.tobytes() == w.tobytes(), f"{where}: {np.count_nonzero(g != w)} of {g.size} differ"
+            else:
+                assert np.max(np.abs(g.astype(np.float64) - w), initial=0) <= bound, where
+
+
+def rng_of(case):
+    print(f"seed {SEED} case {case}")
+    return np.random.default_rng([SEED, case])
+
+
+def random_conv(rng):
+    groups = int(rng.choice([1, 1, 1, 2, 3]))
+    ic, oc = int(rng.integers(1, 7)) * groups, int(rng.integers(1, 7)) * groups
+    return groups, ic, oc
+
+
+@pytest.mark.parametrize("case", range(24))
+def test_conv_f32(tmp_path, case):
+    rng = rng_of(case)
+    spatial = 1 if case % 8 == 7 else 2
+    groups, ic, oc = random_conv(rng)
+    attrs = geometry(rng, spatial)
+    if case % 6 == 5:
+        del attrs["pads"]
+        attrs["auto_pad"] = ["SAME_UPPER", "SAME_LOWER", "VALID"][case // 6 % 3]
+        attrs["dilations"] = [1] * spatial
+        size = [int(v) for v in rng.integers(5, 60, spatial)]
+    else:
+        size = sizes(rng, attrs, spatial)
+    n = Net(rng)
+    w = rng.standard_normal((oc, ic // groups, *attrs["kernel_shape"])).astype(np.float32)
+    inputs = ["x", n.const(w)]
+    if case % 2:
+        inputs.append(n.const(rng.standard_normal(oc).astype(np.float32)))
+    y = n.node("Conv", inputs, group=groups, **attrs)
+    if case % 3 == 0:
+        y = n.node("Relu", [y])
+    n.nodes.append(h.make_node("Identity", [y], ["y"]))
+    shape = [int(rng.integers(1, 3)), ic, *size]
+    m = n.model([h.make_tensor_value_info("x", T.FLOAT, shape)], [h.make_tensor_value_info("y", T.FLOAT, None)])
+    x = rng.standard_normal(shape).astype(np.float32)
+    terms = w[0].size + 2
+    check(tmp_path, m, {"x": x}, False, 2 * terms * 2.0**-23 * terms * np.abs(w).max() * np.abs(x).max())
+
+
+@pytest.mark.parametrize("case", range(24))
+def test_conv_integer(tmp_path, case):
+    """Alone: u8 and s8 in any mixture, zero points, groups, weights that are a graph input."""
+    rng = rng_of(100 + case)
+    groups, ic, oc = random_conv(rng)
+    attrs = geometry(rng)
+    xt, wt = [(np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)][case % 3]
+    bits = lambda t, shape: rng.integers(np.iinfo(t).min, np.iinfo(t).max + 1, shape).astype(t)
+    n = Net(rng)
+    shape = [int(rng.integers(1, 3)), ic, *sizes(rng, attrs)]
+    w = bits(wt, (oc, ic // groups, *attrs["kernel_shape"]))
+    feeds, graph_in = {"x": bits(xt, shape)}, [h.make_tensor_value_info("x", h.np_dtype_to_tensor_dtype(np.dtype(xt)), shape)]
+    inputs = ["x"]
+    if case % 4 == 3:
+        feeds["w"] = w
+        graph_in.append(h.make_tensor_value_info("w", h.np_dtype_to_tensor_dtype(np.dtype(wt)), w.shape))
+        inputs.append("w")
+    else:
+        inputs.append(n.const(w))
+    if case % 2:
+        inputs += [n.const(bits(xt, ())), n.const(bits(wt, ()))]
+    n.nodes.append(h.make_node("ConvInteger", inputs, ["y"], group=groups, **attrs))
+    m = n.model(graph_in, [h.make_tensor_value_info("y", T.INT32, None)])
+    check(tmp_path, m, feeds, True)
+
+
+def dynamic_conv(n, dql, w, bias, attrs, form):
+    """ONNX Runtime's tail in one of the orders that files have."""
+    wt = [np.uint8, np.int8][form % 2]
+    oc = w.shape[0]
+    scale = (np.abs(w).reshape(oc, -1).max(1) / 127).astype(np.float32)
+    if form & 2:
+        scale = np.full(oc, scale.max(), np.float32)
+    q = np.clip(np.rint(w / scale[:, None, None, None]), -127, 127) + (128 if wt == np.uint8 else 0)
+    q8, sx, zp = dql
+    acc = n.node("ConvInteger", [q8, n.const(q.astype(wt)), zp, n.const(np.array(128 if wt == np.uint8 else 0, wt))], **attrs)
+    f = n.node("Cast", [acc], to=T.FLOAT)
+    ws = n.const(scale[0] if form & 2 else scale.reshape(1, oc, 1, 1) if form & 4 else scale.reshape(oc, 1, 1))
+    scales = n.node("Mul", [sx, ws] if form & 8 else [ws, sx])
+    y = n.node("Mul", [f, scales] if form & 16 else [scales, f])
+    if bias is not None:
+        b = n.node("Reshape", [n.const(bias), n.const(np.array([1, -1, 1, 1], np.int64))])
+        y = n.node("Add", [y, b])
+    return y
+
+
+@pytest.mark.parametrize("case", range(48))
+def test_dynamic_pattern(tmp_path, case):
+    """Every bit: shared quantisers, residuals, clamps before and after, values with a second reader, constant pictures."""
+    rng = rng_of(200 + case)
+    ch = int(rng.integers(1, 8))
+    same = dict(kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    size = [1, ch, int(rng.integers(1, 50)), int(rng.integers(1, 90))]
+    n = Net(rng)
+    weights = lambda: rng.standard_normal((ch, ch, 3, 3)).astype(np.float32)
+    bias = lambda: rng.standard_normal(ch).astype(np.float32) if rng.integers(3) else None
+    form = case % 32
+    dql = n.node("DynamicQuantizeLinear", ["x"], 3)
+    a = dynamic_conv(n, dql, weights(), bias(), same, form)
+    outs = ["y"]
+    if case % 3 == 0:
+        a = n.node("Relu", [a])
+    if case % 3 == 1:
+        a = n.node("Clip", [a, n.const(np.float32(-0.5)), n.const(np.float32(1.25))])
+    b = dynamic_conv(n, n.node("DynamicQuantizeLinear", [a], 3), weights(), bias(), same, form ^ 5)
+    if case % 5 == 0:
+        b = n.node("Relu", [b])
+    kind = case % 7
+    if kind < 2:
+        b = n.node("Add", [b, "x"])
+    elif kind == 2:
+        b = n.node("Add", [dynamic_conv(n, dql, weights(), bias(), same, form), b])  # two convolutions, one Add; dql has two readers
+    elif kind == 3:
+        b = n.node("Add", [b, b])
+    elif kind == 4:
+        b = n.node("Add", [b, n.const(rng.standard_normal((1, ch, 1, size[3])).astype(np.float32))])  # broadcasts: not a residual
+    if case % 2:
+        b = n.node("Clip", [b, n.const(np.float32(0)), n.const(np.float32(1))])
+    if case % 11 == 0:
+        n.nodes.append(h.make_node("Identity", [a], ["mid"]))  # a fused value that is also asked for
+        outs.append("mid")
+    n.nodes.append(h.make_node("Identity", [b], ["y"]))
+    m = n.model([h.make_tensor_value_info("x", T.FLOAT, size)], [h.make_tensor_value_info(o, T.FLOAT, None) for o in outs])
+    x = rng.standard_normal(size).astype(np.float32) if case % 8 else np.full(size, [0, 0.25, -3][case // 8 % 3], np.float32)
+    check(tmp_path, m, {"x": x}, True)
+
+
+@pytest.mark.parametrize("case", range(8))
+def test_conv_f16(tmp_path, case):
+    """Stored in float16, computed in float32, rounded once: at most one step of float16 from ONNX Runtime's."""
+    rng = rng_of(300 + case)
+    n = Net(rng)
+    w = (rng.standard_normal((5, 3, 3, 3)) / 5).astype(np.float16)
+    y = n.node("Conv", ["x", n.const(w), n.const(rng.standard_normal(5).astype(np.float16))], pads=[1, 1, 1, 1])
+    n.nodes.append(h.make_node("Relu", [y], ["y"]))
+    shape = [1, 3, int(rng.integers(1, 20)), int(rng.integers(1, 40))]
+    m = n.model([h.make_tensor_value_info("x", T.FLOAT16, shape)], [h.make_tensor_value_info("y", T.FLOAT16, None)])
+    x = rng.standard_normal(shape).astype(np.float16)
+    check(tmp_path, m, {"x": x}, False, 2.0**-8)
+
+
+def test_weights_and_bias_from_the_graph(tmp_path):
+    rng = rng_of(400)
+    n = Net(rng)
+    n.nodes.append(h.make_node("Conv", ["x", "w", "b"], ["y"], pads=[1, 1, 1, 1], group=2))
+    shapes = {"x": [1, 4, 9, 11], "w": [6, 2, 3, 3], "b": [6]}
+    m = n.model([h.make_tensor_value_info(k, T.FLOAT, s) for k, s in shapes.items()], [h.make_tensor_value_info("y", T.FLOAT, None)])
+    feeds = {k: rng.standard_normal(s).astype(np.float32) for k, s in shapes.items()}
+    check(tmp_path, m, feeds, False, 1e-4)

@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The public functions on the shipped models: the redirect and each of its refusals, planes, tensors. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include <cmocka.h>
+
+#include "common/file.h"
+#include "common/mem.h"
+#include "temp_dir.h"
+#include "trust/trust.h"
+#include "vmaf_dnn/vmaf_dnn.h"
+
+#define STEM "learned_filter_v1"
+
+static struct temp_dir dir;
+static int fp32_opens; /* of STEM.onnx, by whatever call */
+
+static void count_open(const char *path)
+{
+    const char *base = strrchr(path, '/');
+    fp32_opens += !strcmp(base ? base + 1 : path, STEM ".onnx");
+}
+
+/* These take precedence over libc's. */
+int open(const char *path, int flags, ...)
+{
+    va_list ap;
+    va_start(ap, flags);
+    const int mode = va_arg(ap, int);
+    va_end(ap);
+    count_open(path);
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+int openat(int fd, const char *path, int flags, ...)
+{
+    va_list ap;
+    va_start(ap, flags);
+    const int mode = va_arg(ap, int);
+    va_end(ap);
+    count_open(path);
+    return (int)syscall(SYS_openat, fd, path, flags, mode);
+}
+
+static char *slurp(const char *path, size_t *size)
+{
+    uint8_t *data;
+    assert_int_equal(vd_file_read(path, VD_MAX_MODEL, &data, size), 0);
+    return (char *)data;
+}
+
+static const char *shipped(const char *name)
+{
+    static char path[4096];
+    const char *root = getenv("VMAF_DNN_SOURCE");
+    assert_non_null(root);
+    snprintf(path, sizeof(path), "%s/model/tiny/%s", root, name);
+    return path;
+}
+
+static void copy_here(const char *name)
+{
+    size_t size;
+    char *data = slurp(shipped(name), &size);
+    assert_true(temp_put(temp_path(&dir, name), data, size));
+    vd_free(data);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    if (!temp_dir_make(&dir))
+        return -1;
+    copy_here("registry.json");
+    copy_here(STEM ".json");
+    copy_here(STEM ".onnx");
+    copy_here(STEM ".int8.onnx");
+    fp32_opens = 0;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    temp_dir_remove(&dir);
+    return 0;
+}
+
+static void replace(const char *file, const char *from, const char *to)
+{
+    size_t size, n = strlen(from);
+    char *data = slurp(temp_path(&dir, file), &size), *at = strstr(data, from);
+    assert_non_null(at);
+    FILE *f = fopen(temp_path(&dir, file), "wb");
+    assert_non_null(f);
+    fwrite(data, 1, (size_t)(at - data), f);
+    fputs(to, f);
+    fwrite(at + n, 1, size - (size_t)(at - data) - n, f);
+    assert_int_equal(fclose(f), 0);
+    vd_free(data);
+}
+
+/* Change the int8 file and record the digest of what it is now. */
+static void put_int8(const void *data, size_t size)
+{
+    size_t old_size;
+    char was[65], is[65];
+    char *old = slurp(shipped(STEM ".int8.onnx"), &old_size);
+    vd_sha256_hex(old, old_size, was);
+    vd_sha256_hex(data, size, is);
+    vd_free(old);
+    assert_true(temp_put(temp_path(&dir, STEM ".int8.onnx"), data, size));
+    replace("registry.json", was, is);
+    replace(STEM ".json", was, is);
+}
+
+/* Both names of the model are refused, with that errno and a reason that has that text; the fp32 file stays shut. */
+static void refused(int err, const char *text)
+{
+    static const char *const names[] = {STEM ".onnx", STEM ".int8.onnx"};
+    for (int i = 0; i < 2; i++) {
+        vmaf_dnn_session *s = (vmaf_dnn_session *)&dir;
+        fp32_opens = 0;
+        const int rc = vmaf_dnn_session_open(&s, temp_path(&dir, names[i]), NULL);
+        if (rc != -err || !strstr(vmaf_dnn_last_error(), text))
+            fail_msg("%s: %d '%s', not %d '%s'", names[i], rc, vmaf_dnn_last_error(), -err, text);
+        assert_null(s);
+        assert_int_equal(fp32_opens, 0);
+    }
+}
+
+static void test_redirect(void **state)
+{
+    (void)state;
+    vmaf_dnn_session *a, *b, *c;
+    vmaf_dnn_info ia, ib, ic;
+    assert_int_equal(vmaf_dnn_session_open(&a, temp_path(&dir, STEM ".onnx"), NULL), 0);
+    assert_int_equal(vmaf_dnn_session_open(&b, temp_path(&dir, STEM ".int8.onnx"), NULL), 0);
+    assert_int_equal(fp32_opens, 0);
+    vmaf_dnn_session_info(a, &ia);
+    vmaf_dnn_session_info(b, &ib);
+    assert_string_equal(ia.file, ib.file);
+    assert_non_null(strstr(ia.file, STEM ".int8.onnx"));
+    assert_null(strstr(ia.file, ".int8.int8."));
+    assert_string_equal(ia.sha256, ib.sha256);
+    assert_string_equal(ia.quant_mode, "dynamic");
+    assert_string_equal(ia.id, STEM);
+    assert_int_equal(ia.pinned, 1);
+    assert_int_equal(ia.all_int8, 1);
+    assert_int_equal(ia.baseline, 0);
+    assert_string_equal(vmaf_dnn_session_attached_ep(a), "CPU");
+    vmaf_dnn_settings set;
+    vmaf_dnn_settings_default(&set);
+    set.baseline = 1;
+    assert_int_equal(vmaf_dnn_session_open(&c, temp_path(&dir, STEM ".int8.onnx"), &set), 0);
+    assert_int_equal(fp32_opens, 1);
+    vmaf_dnn_session_info(c, &ic);
+    assert_string_equal(ic.quant_mode, "fp32");
+    assert_int_equal(ic.baseline, 1);
+    assert_int_equal(ic.all_int8, 0);
+    assert_string_not_equal(ia.sha256, ic.sha256);
+    vmaf_dnn_session_close(a);
+    vmaf_dnn_session_close(b);
+    vmaf_dnn_session_close(c);
+}
+
+static void test_sidecar_alone_redirects(void **state)
+{
+    (void)state;
+    vmaf_dnn_session *s;
+    vmaf_dnn_info info;
+    assert_int_equal(unlink(temp_path(&dir, "registry.json")), 0);
+    assert_int_equal(vmaf_dnn_session_open(&s, temp_path(&dir, STEM ".onnx"), NULL), 0);
+    vmaf_dnn_session_info(s, &info);
+    assert_string_equal(info.quant_mode, "dynamic");
+    assert_int_equal(info.pinned, 1);
+    vmaf_dnn_session_close(s);
+    replace(STEM ".json", "int8_sha256", "int8_sha512");
+    refused(EKEYREJECTED, "int8_sha256");
+}
+
+static void test_registry_alone_redirects(void **state)
+{
+    (void)state;
+    vmaf_dnn_session *s;
+    vmaf_dnn_info info;
+    assert_int_equal(unlink(temp_path(&dir, STEM ".json")), 0);
+    assert_int_equal(vmaf_dnn_session_open(&s, temp_path(&dir, STEM ".onnx"), NULL), 0);
+    vmaf_dnn_session_info(s, &info);
+    assert_string_equal(info.quant_mode, "dynamic");
+    vmaf_dnn_session_close(s);
+}
+
+static void test_int8_missing(void **state)
+{
+    (void)state;
+    unlink(temp_path(&dir, STEM ".int8.onnx"));
+    refused(ENOENT, STEM ".int8.onnx");
+}
+
+static void test_int8_empty(void **state)
+{
+    (void)state;
+    assert_true(temp_put(temp_path(&dir, STEM ".int8.onnx"), "", 0));
+    refused(EBADMSG, "empty");
+}
+
+static void test_int8_folder(void **state)
+{
+    (void)state;
+    unlink(temp_path(&dir, STEM ".int8.onnx"));
+    assert_int_equal(mkdir(temp_path(&dir, STEM ".int8.onnx"), 0755), 0);
+    refused(ENOENT, STEM ".int8.onnx");
+}
+
+static void test_int8_unreadable(void **state)
+{
+    (void)state;
+    assert_int_equal(chmod(temp_path(&dir, STEM ".int8.onnx"), 0), 0);
+    if (geteuid() == 0) /* permissions are for others than root */
+        assert_int_equal(seteuid(65534), 0);
+    refused(EACCES, STEM ".int8.onnx");
+    if (getuid() == 0)
+        assert_int_equal(seteuid(0), 0);
+}
+
+static void test_int8_too_large(void **state)
+{
+    (void)state;
+    assert_int_equal(truncate(temp_path(&dir, STEM ".int8.onnx"), VD_MAX_MODEL + 1), 0);
+    refused(E2BIG, STEM ".int8.onnx");
+}
+
+static void test_int8_malformed(void **state)
+{
+    (void)state;
+    size_t size;
+    char *data = slurp(shipped(STEM ".int8.onnx"), &size);
+    put_int8(data, size / 2);
+    vd_free(data);
+    refused(EBADMSG, STEM ".int8.onnx");
+}
+
+static void test_int8_wrong_digest(void **state)
+{
+    (void)state;
+    size_t size;
+    char *data = slurp(shipped(STEM ".int8.onnx"), &size);
+    data[size / 2] ^= 1; /* a weight: still a valid model */
+    assert_true(temp_put(temp_path(&dir, STEM ".int8.onnx"), data, size));
+    vd_free(data);
+    refused(EKEYREJECTED, "sha256");
+}
+
+static void test_int8_no_digest(void **state)
+{
+    (void)state;
+    replace("registry.json", "int8_sha256", "int8_sha512");
+    refused(EKEYREJECTED, "int8_sha256");
+}
+
+static void test_int8_operator(void **state)
+{
+    (void)state;
+    size_t size;
+    char *data = slurp(shipped(STEM ".int8.onnx"), &size);
+    int found = 0;
+    for (size_t i = 0; i + 13 < size; i++)
+        if (!memcmp(data + i, "\x22\x0b" "ConvInteger", 13)) { /* op_type, 11 bytes */
+            memcpy(data + i + 2, "ConvIntrnet", 11);
+            found = 1;
+            break;
+        }
+    assert_true(found);
+    put_int8(data, size);
+    vd_free(data);
+    refused(EPERM, "ConvIntrnet");
+}
+
+static void test_contradiction(void **state)
+{
+    (void)state;
+    replace(STEM ".json", "\"dynamic\"", "\"static\"");
+    refused(EBADMSG, "quant_mode");
+}
+
+static void test_unknown_mode(void **state)
+{
+    (void)state;
+    replace("registry.json", "\"dynamic\"", "\"dynamite\"");
+    refused(EBADMSG, "dynamite");
+}
+
+static void test_jail(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(temp_path(&dir, "jail"), 0755), 0);
+    setenv("VMAF_TINY_MODEL_DIR", temp_path(&dir, "jail"), 1);
+    refused(EACCES, "VMAF_TINY_MODEL_DIR");
+    setenv("VMAF_TINY_MODEL_DIR", dir.path, 1);
+    vmaf_dnn_session *s;
+    assert_int_equal(vmaf_dnn_session_open(&s, temp_path(&dir, STEM ".onnx"), NULL), 0);
+    vmaf_dnn_session_close(s);
+    unsetenv("VMAF_TINY_MODEL_DIR");
+}
+
+static void test_null_and_settings(void **state)
+{
+    (void)state;
+    vmaf_dnn_session *s = (vmaf_dnn_session *)&dir;
+    assert_int_equal(vmaf_dnn_session_open(NULL, "x.onnx", NULL), -EINVAL);
+    assert_int_equal(vmaf_dnn_session_open(&s, NULL, NULL), -EINVAL);
+    assert_null(s);
+    vmaf_dnn_settings set;
+    vmaf_dnn_settings_default(&set);
+    set.kernels = "mmx";
+    assert_int_equal(vmaf_dnn_session_open(&s, shipped(STEM ".onnx"), &set), -EINVAL);
+    assert_non_null(strstr(vmaf_dnn_last_error(), "mmx"));
+    set.kernels = NULL;
+    set.threads = -1;
+    assert_int_equal(vmaf_dnn_session_open(&s, shipped(STEM ".onnx"), &set), -EINVAL);
+    assert_null(s);
+    vmaf_dnn_session_close(NULL);
+    assert_null(vmaf_dnn_session_attached_ep(NULL));
+    assert_int_equal(vmaf_dnn_validate_onnx(NULL), -EINVAL);
+    assert_int_equal(vmaf_dnn_validate_onnx(shipped("registry.json")), -EBADMSG);
+    assert_int_equal(vmaf_dnn_validate_onnx(shipped(STEM ".int8.onnx")), 0);
+    vmaf_dnn_sidecar side;
+    assert_int_equal(vmaf_dnn_sidecar_load(shipped(STEM ".onnx"), &side), 0);
+    assert_string_equal(side.input_name, "degraded");
+    assert_string_equal(side.quant_mode, "dynamic");
+    assert_int_equal(strlen(side.int8_sha256), 64);
+    assert_int_equal(vmaf_dnn_sidecar_load(temp_path(&dir, "none.onnx"), &side), -ENOENT);
+}
+
+/* Planes: any size, 8 and 16 bits alike, strides of either sign, in place, nothing written beside the rows. */
+static void test_planes(void **state)
+{
+    (void)state;
+    vmaf_dnn_session *s;
+    assert_int_equal(vmaf_dnn_session_open(&s, shipped(STEM ".onnx"), NULL), 0);
+    static const int sizes[][2] = {{1, 1}, {2, 1}, {1, 7}, {17, 5}, {64, 48}, {33, 31}};
+    enum { STRIDE = 96, ROWS = 50 };
+    static uint8_t in[STRIDE * ROWS], out[STRIDE * ROWS], flipped[STRIDE * ROWS];
+    static uint16_t in16[STRIDE * ROWS], out16[STRIDE * ROWS];
+    for (size_t k = 0; k < sizeof(sizes) / sizeof(*sizes); k++) {
+        const int w = sizes[k][0], h = sizes[k][1];
+        for (int i = 0; i < STRIDE * ROWS; i++)
+            in[i] = (uint8_t)(i * 37 % 251);
+        memset(out, 0xa5, sizeof(out));
+        assert_int_equal(vmaf_dnn_session_run_luma8(s, in, STRIDE, w, h, out + STRIDE, STRIDE), 0);
+        for (int y = 0; y < ROWS; y++)
+            for (int x = 0; x < STRIDE; x++)
+                if (y < 1 || y > h || x >= w)
+                    assert_int_equal(out[y * STRIDE + x], 0xa5);
+
+        /* bottom up, through the tensor interface, and in place */
+        assert_int_equal(vmaf_dnn_session_run_luma8(s, in, STRIDE, w, h, flipped + (h - 1) * STRIDE, -STRIDE), 0);
+        float x32[64 * 48], y32[64 * 48];
+        for (int y = 0; y < h; y++)
+            for (int x = 0; x < w; x++)
+                x32[y * w + x] = (float)in[y * STRIDE + x] / 255.0f;
+        const size_t n = (size_t)w * (size_t)h;
+        const vmaf_dnn_input ti = {.name = "degraded", .type = VMAF_DNN_F32, .rank = 4, .shape = {1, 1, h, w}, .data = x32, .count = n};
+        vmaf_dnn_output to = {.name = "filtered", .type = VMAF_DNN_F32, .data = y32, .capacity = n};
+        assert_int_equal(vmaf_dnn_session_run(s, &ti, 1, &to, 1), 0);
+        assert_int_equal(to.written, n);
+        assert_int_equal(to.rank, 4);
+        assert_int_equal(vmaf_dnn_session_run_luma8(s, in, STRIDE, w, h, in, STRIDE), 0);
+        for (int y = 0; y < h; y++)
+            for (int x = 0; x < w; x++) {
+                const int want = (int)lrintf(fminf(fmaxf(y32[y * w + x] * 255.0f, 0), 255));
+                assert_int_equal(out[(y + 1) * STRIDE + x], want);
+                assert_int_equal(flipped[(h - 1 - y) * STRIDE + x], want);
+                assert_int_equal(in[y * STRIDE + x], want);
+            }
+
+        /* 16-bit samples that are 257 times the 8-bit ones are the same numbers */
+        for (int i = 0; i < STRIDE * ROWS; i++)
+            in16[i] = (uint16_t)(i * 37 % 251 * 257);
+        memset(out16, 0xa5, sizeof(out16));
+        assert_int_equal(vmaf_dnn_session_run_plane16(s, in16, STRIDE * 2, w, h, out16, STRIDE * 2, 16), 0);
+        for (int y = 0; y < h; y++)
+            for (int x = 0; x < w; x++)
+                assert_in_range(abs(out16[y * STRIDE + x] - (int)lrintf(y32[y * w + x] * 65535.0f)), 0, 1);
+        assert_int_equal(out16[w], 0xa5a5);
+    }
+    assert_int_equal(vmaf_dnn_session_run_luma8(s, in, STRIDE, 0, 1, out, STRIDE), -EINVAL);
+    assert_int_equal(vmaf_dnn_session_run_luma8(s, in, 3, 4, 2, out, STRIDE), -EINVAL);
+    assert_int_equal(vmaf_dnn_session_run_luma8(s, NULL, STRIDE, 4, 2, out, STRIDE), -EINVAL);
+    assert_int_equal(vmaf_dnn_session_run_plane16(s, in16, STRIDE, 4, 2, out16, STRIDE, 8), -EINVAL);
+    assert_int_equal(vmaf_dnn_session_run_plane16(s, in16, STRIDE, 4, 2, out16, STRIDE, 17), -EINVAL);
+    vmaf_dnn_session_close(s);
+}
+
+/* smoke_v0 is fixed at 4x4 and convolution-only: any size does. */
+static void test_fixed_size(void **state)
+{
+    (void)state;
+    vmaf_dnn_session *s;
+    uint8_t in[7 * 3] = {9, 200, 31}, out[7 * 3];
+    assert_int_equal(vmaf_dnn_session_open(&s, shipped("smoke_v0.onnx"), NULL), 0);
+    assert_int_equal(vmaf_dnn_session_run_luma8(s, in, 7, 7, 3, out, 7), 0);
+    assert_int_equal(vmaf_dnn_session_run_luma8(s, in, 1, 1, 1, out, 1), 0);
+    vmaf_dnn_session_close(s);
+}
+
+static void test_tensors(void **state)
+{
+    (void)state;
+    vmaf_dnn_session *s;
+    assert_int_equal(vmaf_dnn_session_open(&s, shipped("smoke_v0.onnx"), NULL), 0);
+    vmaf_dnn_slot slot;
+    assert_int_equal(vmaf_dnn_session_input(s, 0, &slot), 0);
+    assert_string_equal(slot.name, "features");
+    assert_int_equal(vmaf_dnn_session_input(s, 1, &slot), -ERANGE);
+    float x[16] = {0}, y[16];
+    vmaf_dnn_input in = {.name = "features", .type = VMAF_DNN_F32, .rank = 4, .shape = {1, 1, 4, 4}, .data = x, .count = 16};
+    vmaf_dnn_output out = {.type = VMAF_DNN_F32, .data = y, .capacity = 16};
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), 0);
+    in.name = "nobody";
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), -EINVAL);
+    assert_non_null(strstr(vmaf_dnn_last_error(), "nobody"));
+    in.name = NULL;
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 2, &out, 1), -EINVAL);
+    in.count = 15; /* a shape that reads past the caller's data */
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), -EINVAL);
+    in.count = 16;
+    in.shape[0] = 0;
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), -EINVAL);
+    in.shape[0] = (int64_t)1 << 62;
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), -ERANGE);
+    in.shape[0] = 1;
+    in.type = VMAF_DNN_U8;
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), -EINVAL);
+    in.type = VMAF_DNN_F32;
+    out.capacity = 3;
+    y[0] = 42;
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), -ENOSPC);
+    assert_int_equal(out.written, 16);
+    assert_true(y[0] == 42);
+    vmaf_dnn_session_close(s);
+
+    assert_int_equal(vmaf_dnn_session_open(&s, shipped("smoke_fp16_v0.onnx"), NULL), 0);
+    const uint16_t half[4] = {0x3c00, 0x8001, 0x7c00, 0xc500};
+    uint16_t half_out[4];
+    vmaf_dnn_input hin = {.type = VMAF_DNN_F16, .rank = 4, .shape = {1, 1, 2, 2}, .data = half, .count = 4};
+    vmaf_dnn_output hout = {.type = VMAF_DNN_F16, .data = half_out, .capacity = 4};
+    assert_int_equal(vmaf_dnn_session_run(s, &hin, 1, &hout, 1), 0);
+    assert_memory_equal(half, half_out, sizeof(half));
+    const float single[4] = {1, -0.5f, 0.1f, 65504};
+    float single_out[4];
+    hin.type = hout.type = VMAF_DNN_F32;
+    hin.data = single;
+    hout.data = single_out;
+    assert_int_equal(vmaf_dnn_session_run(s, &hin, 1, &hout, 1), 0);
+    assert_true(single_out[0] == 1 && single_out[1] == -0.5f && single_out[2] == 0.0999755859375f && single_out[3] == 65504);
+    vmaf_dnn_session_close(s);
+}
+
+static void test_not_finite(void **state)
+{
+    (void)state;
+    vmaf_dnn_session *s;
+    float x[16] = {0}, y[16];
+    const vmaf_dnn_input in = {.type = VMAF_DNN_F32, .rank = 4, .shape = {1, 1, 4, 4}, .data = x, .count = 16};
+    vmaf_dnn_output out = {.type = VMAF_DNN_F32, .data = y, .capacity = 16};
+    assert_int_equal(vmaf_dnn_session_open(&s, shipped(STEM ".onnx"), NULL), 0);
+    x[7] = NAN;
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), -ERANGE);
+    x[7] = INFINITY;
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), -ERANGE);
+    x[7] = 1;
+    assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), 0);
+    vmaf_dnn_session_close(s);
+}
+
+/* After the first run at a size, nothing is allocated. */
+static void test_runs_allocate_nothing(void **state)
+{
+    (void)state;
+    vmaf_dnn_session *s;
+    static uint8_t plane[64 * 64];
+    for (int base = 0; base < 2; base++) {
+        vmaf_dnn_settings set;
+        vmaf_dnn_settings_default(&set);
+        set.baseline = base;
+        assert_int_equal(vmaf_dnn_session_open(&s, shipped(STEM ".onnx"), &set), 0);
+        assert_int_equal(vmaf_dnn_session_run_luma8(s, plane, 64, 64, 64, plane, 64), 0);
+        const size_t before = vd_mem_count();
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(vmaf_dnn_session_run_luma8(s, plane, 64, 64, 64, plane, 64), 0);
+        assert_int_equal(vd_mem_count(), before);
+        vmaf_dnn_session_close(s);
+    }
+}
+
+/* The k-th allocation fails, for every k: -ENOMEM (or, for a thread, -EAGAIN), *out NULL, nothing leaked. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    vmaf_dnn_settings set;
+    vmaf_dnn_settings_default(&set);
+    set.threads = 2;
+    for (size_t k = 1;; k++) {
+        vmaf_dnn_session *s = (vmaf_dnn_session *)&dir;
+        vd_mem_fail_at(k, 0);
+        const int rc = vmaf_dnn_session_open(&s, shipped(STEM ".onnx"), &set);
+        vd_mem_fail_at(0, 0);
+        if (rc == 0) {
+            vmaf_dnn_session_close(s);
+            assert_true(k > 10);
+            return;
+        }
+        if (rc != -ENOMEM)
+            fail_msg("allocation %zu: %d '%s'", k, rc, vmaf_dnn_last_error());
+        assert_null(s);
+    }
+}
+
+#define IN_COPY(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_COPY(test_redirect),      IN_COPY(test_sidecar_alone_redirects), IN_COPY(test_registry_alone_redirects),
+        IN_COPY(test_int8_missing),  IN_COPY(test_int8_empty),              IN_COPY(test_int8_folder),
+        IN_COPY(test_int8_unreadable), IN_COPY(test_int8_too_large),        IN_COPY(test_int8_malformed),
+        IN_COPY(test_int8_wrong_digest), IN_COPY(test_int8_no_digest),      IN_COPY(test_int8_operator),
+        IN_COPY(test_contradiction), IN_COPY(test_unknown_mode),            IN_COPY(test_jail),
+        IN_COPY(test_null_and_settings),
+        cmocka_unit_test(test_planes), cmocka_unit_test(test_fixed_size), cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_runs_allocate_nothing), cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "common/file.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "graph/graph.h"
+#include "plan/plan.h"
+#include "trust/trust.h"
+
+extern const struct vd_cmd vd_cmd_inspect;
+
+enum { DEFAULT_W = 1280, DEFAULT_H = 720, MAX_SIDE = 1 << 16 };
+
+struct inspect {
+    int w, h;
+    struct vd_run_opts run;
+};
+
+static void print_value(const char *label, const struct vd_onnx_value *v)
+{
+    printf("%s  %s  %s [", label, v->name, vd_type_name(v->type));
+    if (v->rank < 0)
+        printf("any shape");
+    for (int i = 0; i < v->rank; i++) {
+        printf("%s", i ? "," : "");
+        if (v->dim[i] >= 0)
+            printf("%" PRId64, v->dim[i]);
+        else
+            printf("%s", v->param[i] && *v->param[i] ? v->param[i] : "?");
+    }
+    printf("]\n");
+}
+
+/* "10 Conv, 4 Relu, ..." in order of first use. */
+static void print_operators(const struct vd_onnx_model *m)
+{
+    printf("operators  ");
+    for (int i = 0; i < m->n_node; i++) {
+        int count = 0;
+        bool seen = false;
+        for (int k = 0; k < i && !seen; k++)
+            seen = !strcmp(m->node[k].op_type, m->node[i].op_type);
+        for (int k = i; k < m->n_node && !seen; k++)
+            count += !strcmp(m->node[k].op_type, m->node[i].op_type);
+        if (!seen)
+            printf("%s%d %s", i ? ", " : "", count, m->node[i].op_type);
+    }
+    printf("%s\n", m->n_node ? "" : "none");
+}
+
+static void print_weights(const struct vd_onnx_model *m)
+{
+    size_t count = 0, bytes = 0;
+    for (int i = 0; i < m->n_init; i++) {
+        count += m->init[i].count;
+        bytes += m->init[i].size;
+    }
+    printf("weights    %zu in %d tensors, %zu bytes\n", count, m->n_init, bytes);
+}
+
+static void say_refusal(void *arg, const char *line)
+{
+    int *n = arg;
+    printf("%s%s\n", (*n)++ ? "           " : "runs       no: ", line);
+}
+
+/* Symbolic dims: the last two of a picture are the asked size, the rest 1. */
+static void shape_of(const struct vd_onnx_value *v, const struct inspect *o, struct vd_tensor *t)
+{
+    *t = (struct vd_tensor){.type = v->type, .rank = v->rank < 0 ? 4 : v->rank};
+    for (int i = 0; i < t->rank; i++) {
+        const int64_t d = v->rank < 0 ? -1 : v->dim[i];
+        t->dim[i] = d >= 0 ? d : t->rank >= 3 && i == t->rank - 1 ? o->w : t->rank == 4 && i == 2 ? o->h : 1;
+    }
+}
+
+static int print_cost(const struct vd_onnx_model *m, struct vd_graph *g, const struct inspect *o)
+{
+    const struct vd_kernels *k;
+    struct vd_workers *workers = NULL;
+    struct vd_plan *plan = NULL;
+    struct vd_tensor *shape = vd_calloc((size_t)m->n_in + 1, sizeof(*shape));
+    int rc = shape ? vd_kernels_get(o->run.kernels, &k) : vd_nomem((size_t)m->n_in * sizeof(*shape));
+    if (!rc)
+        rc = vd_workers_create(o->run.threads, &workers);
+    if (!rc)
+        rc = vd_plan_create(&plan, g, k, workers);
+    for (int i = 0; !rc && i < m->n_in; i++)
+        shape_of(&m->in[i], o, &shape[i]);
+    if (!rc)
+        rc = vd_plan_shape(plan, shape);
+    if (!rc) {
+        struct vd_plan_info info;
+        vd_plan_info(plan, &info);
+        printf("int8       %d of %d convolutions and matrix products\n", info.convs_int8, info.convs);
+        printf("cost       ");
+        for (int i = 0; i < m->n_in; i++) {
+            printf("%s%s [", i ? ", " : "at ", m->in[i].name);
+            for (int d = 0; d < shape[i].rank; d++)
+                printf("%s%" PRId64, d ? "," : "", shape[i].dim[d]);
+            printf("]");
+        }
+        printf(": %.3f GMAC, %d steps, %.1f MB of tensors, %.1f MB of scratch for %d threads, %.1f kB of packed weights\n",
+               (double)info.macs / 1e9, info.steps, (double)(info.arena_bytes - info.scratch_bytes) / 1e6, (double)info.scratch_bytes / 1e6,
+               vd_workers_count(workers), (double)info.packed_bytes / 1e3);
+    }
+    vd_plan_free(plan);
+    vd_workers_free(workers);
+    vd_free(shape);
+    return rc;
+}
+
+/* What session_open does with this argument: which file, pinned or not, or why not. */
+static int print_opens(const char *model, const struct inspect *o)
+{
+    const vmaf_dnn_settings set = {.threads = 1, .kernels = o->run.kernels, .baseline = o->run.baseline, .registry = o->run.registry};
+    vmaf_dnn_session *s;
+    const int rc = vmaf_dnn_session_open(&s, model, &set);
+    if (rc) {
+        printf("opens      no: %s\n", vmaf_dnn_last_error());
+        return rc;
+    }
+    vmaf_dnn_info info;
+    vmaf_dnn_session_info(s, &info);
+    printf("opens      %s, quant_mode %s, %s%s\n", info.file, info.quant_mode, info.pinned ? "pinned" : "UNPINNED (no digest on record)",
+           info.baseline ? ", as the fp32 baseline" : "");
+    vmaf_dnn_session_close(s);
+    return 0;
+}
+
+static int inspect_file(const char *path, const struct inspect *o)
+{
+    uint8_t *data = NULL;
+    size_t size;
+    struct vd_onnx_model m = {0};
+    struct vd_graph g = {0};
+    char hex[65];
+    int rc = vd_file_read(path, VD_MAX_MODEL, &data, &size);
+    if (rc)
+        return rc;
+    vd_sha256_hex(data, size, hex);
+    printf("file       %s, %zu bytes\nsha256     %s\n", path, size, hex);
+    rc = size ? vd_onnx_read(&m, data, size) : vd_fail(EBADMSG, "the file is empty");
+    if (rc) {
+        printf("runs       no: %s\n", vd_reason());
+        goto done;
+    }
+    printf("format     ONNX IR %" PRId64 ", opset %d%s%s%s%s\n", m.ir_version, m.opset, *m.producer_name ? ", made by " : "", m.producer_name,
+           *m.producer_version ? " " : "", m.producer_version);
+    for (int i = 0; i < m.n_in; i++)
+        print_value("input    ", &m.in[i]);
+    for (int i = 0; i < m.n_out; i++)
+        print_value("output   ", &m.out[i]);
+    print_operators(&m);
+    print_weights(&m);
+    int said = 0;
+    if (vd_graph_refusals(&m, say_refusal, &said)) {
+        rc = -EPERM;
+        goto done;
+    }
+    if ((rc = vd_graph_build(&g, &m)) || (rc = print_cost(&m, &g, o)))
+        printf("runs       no: %s\n", vd_reason());
+    else
+        printf("runs       yes\n");
+done:
+    vd_graph_free(&g);
+    vd_onnx_free(&m);
+    vd_free(data);
+    return rc;
+}
+
+static bool parse_size(const char *s, struct inspect *o)
+{
+    char w[16];
+    long a, b;
+    const char *x = strchr(s, 'x');
+    if (!x || (size_t)(x - s) >= sizeof(w))
+        return false;
+    memcpy(w, s, (size_t)(x - s));
+    w[x - s] = '\0';
+    if (!vd_parse_int(w, 1, MAX_SIDE, &a) || !vd_parse_int(x + 1, 1, MAX_SIDE, &b))
+        return false;
+    o->w = (int)a;
+    o->h = (int)b;
+    return true;
+}
+
+static int run(int argc, char **argv)
+{
+    enum { OPT_SIZE = 1 };
+    static const struct option longs[] = {{"size", required_argument, NULL, OPT_SIZE}, VD_RUN_OPTIONS, {NULL, 0, NULL, 0}};
+    struct inspect o = {.w = DEFAULT_W, .h = DEFAULT_H};
+    for (int opt; (opt = vd_getopt(&vd_cmd_inspect, argc, argv, "", longs)) != -1;) {
+        if (opt == '?')
+            return VD_EXIT_USAGE;
+        if (opt == OPT_SIZE && !parse_size(optarg, &o))
+            return vd_usage(&vd_cmd_inspect, "--size %s: give WIDTHxHEIGHT, each 1 to %d, as in 1920x1080", optarg, MAX_SIDE);
+        if (opt != OPT_SIZE && vd_run_option(&vd_cmd_inspect, opt, optarg, &o.run) < 0)
+            return VD_EXIT_USAGE;
+    }
+    if (optind == argc)
+        return vd_usage(&vd_cmd_inspect, "name a model: the path of a .onnx file, or a registry id");
+    int code = VD_EXIT_OK;
+    for (int i = optind; i < argc; i++) {
+        const char *model = argv[i];
+        const size_t len = strlen(model);
+        int rc;
+        if (i > optind)
+            printf("\n");
+        /* A path is looked at itself, also when it is not what opens; an id is what it resolves to. */
+        if (strchr(model, '/') || (len > 5 && !strcmp(model + len - 5, ".onnx")) || vd_file_is_regular(model)) {
+            rc = inspect_file(model, &o);
+        } else {
+            struct vd_resolved r;
+            const struct vd_resolve_how how = {.baseline = o.run.baseline, .registry = o.run.registry};
+            rc = vd_resolve(model, &how, &r);
+            if (!rc) {
+                rc = inspect_file(r.path, &o);
+                vd_resolved_free(&r);
+            } else {
+                code = vd_report(rc);
+                continue;
+            }
+        }
+        if (rc == -ENOENT || rc == -EACCES || rc == -EIO || rc == -E2BIG) {
+            code = vd_report(rc);
+            continue;
+        }
+        const int opens = print_opens(model, &o);
+        if (rc || opens)
+            code = VD_EXIT_REFUSED;
+    }
+    return code;
+}
+
+const struct vd_cmd vd_cmd_inspect = {
+    .name = "inspect",
+    .summary = "say what is in a model, what it costs, and whether it will run",
+    .help = "Usage: vmaf-dnn inspect [OPTION]... MODEL...\n"
+            "\n"
+            "Print a model's format, inputs, outputs, operators and weights, what one run costs at a\n"
+            "size, and whether it runs here; if not, every operator that is in the way. The last line\n"
+            "says which file opens when MODEL is given to another command, and whether its digest is on\n"
+            "record. MODEL is the path of any .onnx file (that very file is looked at) or a registry id.\n"
+            "\n"
+            "  --size WxH       picture size for the cost, where the model's is not fixed (1280x720)\n"
+            VD_RUN_HELP
+            "\n"
+            "Exit codes: 0 it runs, 2 usage or no such file, 4 it is refused.\n"
+            "\n"
+            "Example:\n"
+            "  vmaf-dnn inspect --size 1920x1080 model/tiny/learned_filter_v1.int8.onnx\n",
+    .run = run,
+};
