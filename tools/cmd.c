@@ -12,6 +12,8 @@
 
 #include "common/status.h"
 #include "common/workers.h"
+#include "io/stream.h"
+#include "kernels/kernels.h"
 
 enum { MAX_WORD = 64, MAX_LINE = 1024 };
 
@@ -79,6 +81,18 @@ int vd_report(int rc)
     if (rc)
         fprintf(stderr, "vmaf-dnn: %s\n", why[0] ? why : strerror(-rc));
     return vd_exit_code(rc);
+}
+
+int vd_report_output(int rc)
+{
+    if (rc != -EPIPE)
+        vd_report(rc);
+    switch (-rc) {
+    case EACCES: /* of a model it is a refusal, of a place to write it is not */
+        return VD_EXIT_USAGE;
+    default:
+        return vd_exit_code(rc);
+    }
 }
 
 /* Edits (insert, delete, replace) from a to b, both at most MAX_WORD long. */
@@ -175,6 +189,7 @@ bool vd_parse_int(const char *s, long lo, long hi, long *out)
 
 int vd_run_option(const struct vd_cmd *c, int opt, const char *arg, struct vd_run_opts *o)
 {
+    const struct vd_kernels *k;
     long n;
 
     switch (opt) {
@@ -186,6 +201,10 @@ int vd_run_option(const struct vd_cmd *c, int opt, const char *arg, struct vd_ru
         o->threads = (int)n;
         return 1;
     case VD_OPT_KERNELS:
+        if (vd_kernels_get(arg, &k) < 0) {
+            vd_usage(c, "--kernels %s: %s", arg, vd_reason());
+            return -1;
+        }
         o->kernels = arg;
         return 1;
     case VD_OPT_REGISTRY:
@@ -208,7 +227,10 @@ int vd_open_session(const char *model, const struct vd_run_opts *o, vmaf_dnn_ses
     s.kernels = o->kernels;
     s.registry = o->registry;
     s.baseline = o->baseline;
-    return vd_report(vmaf_dnn_session_open(out, model, &s));
+    vd_signals_hold(); /* the pool's threads must not take them: see stream.h */
+    int rc = vmaf_dnn_session_open(out, model, &s);
+    vd_signals_release();
+    return vd_report(rc);
 }
 
 void vd_session_line(const vmaf_dnn_session *s, char *dst, size_t size)

@@ -32,6 +32,8 @@ int vd_usage(const struct vd_cmd *c, const char *fmt, ...) __attribute__((format
 /* "vmaf-dnn: REASON" from vd_reason() on standard error, and the exit code that belongs to rc (a negative errno). */
 int vd_report(int rc);
 int vd_exit_code(int rc);
+/* The same for an output that cannot be made or written; says nothing when nobody reads it (-EPIPE). */
+int vd_report_output(int rc);
 /* "vmaf-dnn NAME: text" on standard error (a warning, a summary, a reason of its own). Control bytes become '?'. */
 void vd_say(const struct vd_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* getopt_long() whose messages are vd_usage()'s: the next option, -1 after the last, '?' when vd_usage() has spoken.

@@ -2,8 +2,9 @@
 #ifndef VD_COMMANDS_H
 #define VD_COMMANDS_H
 
-/* Every subcommand, in the order of --help: quantize, gate, verify, inspect, filter, run. A new one is
- * cmd_NAME.c, its line in meson.build, and its line X(NAME) \ here. */
-#define VD_COMMANDS(X)
+/* Every subcommand, in the order of --help. A new one is cmd_NAME.c, its line in meson.build, and its line here. */
+#define VD_COMMANDS(X) \
+    X(filter) \
+    X(run)
 
 #endif
