@@ -228,7 +228,7 @@ int vd_npy_parse(uint8_t *bytes, size_t size, const char *name, struct vd_npy *a
     if (!magic || memcmp(magic, MAGIC, MAGIC_SIZE))
         return vd_fail(EBADMSG, "%s: is not a .npy file; write it with numpy.save()", name);
     int major = vd_get_u8(&r), minor = vd_get_u8(&r);
-    if (r.bad || major < 1 || major > 3 || minor)
+    if (!r.bad && (major < 1 || major > 3 || minor))
         return vd_fail(ENOTSUP, "%s: .npy version %d.%d; taken are 1.0, 2.0 and 3.0", name, major, minor);
     length = vd_get_u8(&r);
     length |= (size_t)vd_get_u8(&r) << 8;
