@@ -14,7 +14,7 @@
 #define CASTABLE (F32 | F16 | U8S8 | S32 | S64 | VD_T(VD_BOOL) | WIDE)
 #define ANY (CASTABLE | VD_T(VD_U64))
 
-#define ROW(name, from, to, in0, in1, out0, out1) .name = name, .opset_min = from, .opset_max = to, .in_min = in0, .in_max = in1, \
+#define ROW(op, from, to, in0, in1, out0, out1) .name = op, .opset_min = from, .opset_max = to, .in_min = in0, .in_max = in1, \
     .out_min = out0, .out_max = out1
 #define FN(f) .infer = vd_infer_##f, .run = vd_run_##f
 #define WINDOW "kernel_shape:I strides:I pads:I auto_pad:s "
@@ -172,10 +172,10 @@ static bool spec_is(const struct attr_spec *s, const char *name)
     return strlen(name) == s->len && !memcmp(name, s->name, s->len);
 }
 
-static int fail(const struct vd_op *op, const struct vd_onnx_node *n, int err, const char *what, const char *name, const char *rest)
+/* What a message calls the node: its name, or else its first output's. */
+static const char *label(const struct vd_onnx_node *n)
 {
-    const char *label = n->name && n->name[0] ? n->name : n->n_out > 0 ? n->out[0] : "?";
-    return vd_fail(err, "node %s: operator %s %s %s %s", label, op->name, what, name, rest);
+    return n->name && n->name[0] ? n->name : n->n_out > 0 && n->out[0][0] ? n->out[0] : "?";
 }
 
 static int check_attrs(const struct vd_op *op, const struct vd_onnx_node *n)
@@ -188,18 +188,17 @@ static int check_attrs(const struct vd_op *op, const struct vd_onnx_node *n)
         while (!found && next_spec(&p, &s))
             found = spec_is(&s, a->name);
         if (!found)
-            return fail(op, n, EPERM, "attribute", a->name, "is not supported");
+            return vd_fail(EPERM, "node %s: operator %s attribute %s is not supported", label(n), op->name, a->name);
         if (a->type != s.type)
-            return vd_fail(EBADMSG, "node %s: operator %s attribute %s is %s, not %s", n->name && n->name[0] ? n->name : "?",
-                           op->name, a->name, type_word(a->type), type_word(s.type));
+            return vd_fail(EBADMSG, "node %s: operator %s attribute %s is %s where %s belongs", label(n), op->name, a->name,
+                           type_word(a->type), type_word(s.type));
     }
     for (const char *p = op->attrs; next_spec(&p, &s);) {
         bool found = !s.required;
         for (int i = 0; !found && i < n->n_attr; i++)
             found = spec_is(&s, n->attr[i].name);
         if (!found)
-            return vd_fail(EBADMSG, "node %s: operator %s lacks its attribute %.*s", n->name && n->name[0] ? n->name : "?", op->name,
-                           (int)s.len, s.name);
+            return vd_fail(EBADMSG, "node %s: operator %s lacks its attribute %.*s", label(n), op->name, (int)s.len, s.name);
     }
     return 0;
 }
@@ -212,17 +211,19 @@ int vd_op_check_node(const struct vd_op *op, const struct vd_onnx_node *n, int o
         n_in--;
     while (n_out > op->out_min && !n->out[n_out - 1][0])
         n_out--;
-    if (n_in < op->in_min || (op->in_max != VD_ANY_ARITY && n_in > op->in_max))
-        return vd_fail(EBADMSG, "node %s: operator %s of opset %d has %d inputs; %d to %d are right",
-                       n->name && n->name[0] ? n->name : "?", op->name, opset, n_in, op->in_min, op->in_max);
-    if (n_out < op->out_min)
-        return vd_fail(EBADMSG, "node %s: operator %s has %d outputs; it needs %d", n->name && n->name[0] ? n->name : "?", op->name,
-                       n_out, op->out_min);
-    if (n_out > op->out_max)
-        return fail(op, n, EPERM, "output", n->out[op->out_max], "is not supported");
+    if (n_in < op->in_min)
+        return vd_fail(EBADMSG, "node %s: operator %s has %d inputs; at opset %d it needs %d", label(n), op->name, n_in, opset,
+                       op->in_min);
+    if (op->in_max != VD_ANY_ARITY && n_in > op->in_max)
+        return vd_fail(EBADMSG, "node %s: operator %s has %d inputs; at opset %d it takes %d", label(n), op->name, n_in, opset,
+                       op->in_max);
     for (int i = 0; i < n_in; i++)
         if (!n->in[i][0] && (i < op->in_min || op->in_max == VD_ANY_ARITY))
-            return vd_fail(EBADMSG, "node %s: operator %s leaves out input %d, which it needs", n->name && n->name[0] ? n->name : "?",
-                           op->name, i);
+            return vd_fail(EBADMSG, "node %s: operator %s leaves out input %d, which it needs", label(n), op->name, i);
+    if (n_out < op->out_min)
+        return vd_fail(EBADMSG, "node %s: operator %s has %d outputs; it needs %d", label(n), op->name, n_out, op->out_min);
+    if (n_out > op->out_max)
+        return vd_fail(EPERM, "node %s: operator %s output %d (%s) is not supported", label(n), op->name, op->out_max,
+                       n->out[op->out_max]);
     return check_attrs(op, n);
 }

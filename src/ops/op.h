@@ -38,7 +38,9 @@ struct vd_op_call {
  * set type, rank and dims of each output. Owns every check that run relies on: rank, dims, axis ranges,
  * attribute values. -EPERM: an attribute value or form that is not supported; -EBADMSG: the node contradicts itself or ONNX;
  * -ENOTSUP: a shape that depends on data not known before the run. Messages come from vd_op_fail().
- * run: all data present; writes out[i]->data, which has room for the inferred shape. Allocates nothing, cannot fail. */
+ * Input types were checked against the row before. -ERANGE: sizes that do not fit together.
+ * run: all data present; writes out[i]->data, which has room for the inferred shape. Allocates nothing, cannot fail.
+ * Outputs do not overlap inputs. */
 typedef int vd_infer_fn(const struct vd_op_call *c);
 typedef void vd_run_fn(const struct vd_op_call *c);
 
@@ -55,7 +57,7 @@ struct vd_op {
     uint32_t types[VD_OP_MAX_IN]; /* allowed types of each input; the last non-zero one holds for the rest. float16 is
                                    * never listed except where has_f16: elsewhere the plan computes it in float32 */
     bool has_f16;               /* run itself takes float16 (it only moves bytes, or converts) */
-    const char *attrs;          /* allowed: "name:t name:t", t of i f s t I F as in "axis:i pads:I" */
+    const char *attrs;          /* allowed: "name:t name:t", t of i f s t I F as in "axis:i pads:I"; "to:i!" must be there */
     vd_infer_fn *infer;
     vd_run_fn *run;             /* NULL: lowered always (Conv, ConvInteger) */
 };
@@ -93,8 +95,9 @@ float vd_f32_from_f16(uint16_t h);
 
 /* The families. Each file op_FAMILY.c defines these; src/graph/ops.c lists them. */
 #define VD_OPS(X) \
-    /* op_elementwise.c */ X(add) X(sub) X(mul) X(div) X(pow) X(relu) X(clip) X(sqrt) X(sigmoid) X(identity) X(cast) \
-    /* op_shape.c */ X(reshape) X(flatten) X(squeeze) X(unsqueeze) X(concat) X(shape) X(gather) X(slice) X(constant) \
+    /* op_elementwise.c */ X(add) X(sub) X(mul) X(div) X(pow) X(relu) X(clip) X(sqrt) X(sigmoid) \
+    /* op_cast.c */ X(cast) \
+    /* op_shape.c */ X(identity) X(reshape) X(flatten) X(squeeze) X(unsqueeze) X(concat) X(shape) X(gather) X(slice) X(constant) \
     /* op_reduce.c */ X(reduce_mean) X(reduce_sum) X(global_average_pool) \
     /* op_pool.c */ X(max_pool) X(average_pool) X(batch_normalization) \
     /* op_matmul.c */ X(matmul) X(gemm) X(matmul_integer) \
