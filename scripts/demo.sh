@@ -6,7 +6,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C
-exec </dev/null
 
 id=learned_filter_v1
 dir=build/demo
@@ -26,6 +25,7 @@ show() { # print and run, with the output set in; the exit status is the command
 }
 
 scripts/setup.sh build demo
+exec </dev/null # only sudo may ask
 say 'build build/vmaf-dnn'
 [ -f build/build.ninja ] || meson setup build >build/setup.log 2>&1 || { cat build/setup.log; exit 1; }
 ninja -C build product tests/clip_drop >build/ninja.log 2>&1 || { cat build/ninja.log; exit 1; }

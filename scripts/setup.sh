@@ -68,7 +68,7 @@ as_root=()
 become_root() { # "what to do by hand instead"
     if [ "$(id -u)" -eq 0 ]; then as_root=(env DEBIAN_FRONTEND=noninteractive)
     elif has sudo && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then as_root=(sudo env DEBIAN_FRONTEND=noninteractive)
-    else die "neither root nor sudo here; as root run: $1"
+    else die "needs root, and there is no sudo that works here; as root run: $1"
     fi
 }
 
@@ -85,7 +85,7 @@ install_packages() {
     [ ${#missing[@]} -gt 0 ] || return 0
     local line="apt-get install -y --no-install-recommends ${missing[*]}" package
     has apt-get || die "no apt-get here; install what Debian calls: ${missing[*]}"
-    become_root "$line"
+    become_root "apt-get update && $line"
     for package in "${missing[@]}"; do
         apt-cache show "$package" >/dev/null 2>&1 || { apt_update; break; }
     done

@@ -4,7 +4,6 @@
 # UndefinedBehaviorSanitizer with assertions on (build-asan/). Closes with "N passed, N failed".
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-exec </dev/null
 
 say() { printf '== %s\n' "$*"; }
 jobs=$(nproc)
@@ -12,14 +11,15 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=1:detect_stack_use_after_retu
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 
 scripts/setup.sh build test
+exec </dev/null # only sudo may ask
 
 build() { # FOLDER OPTION...
     local dir=$1
     shift
     if ! [ -f "$dir/build.ninja" ]; then
         say "configure $dir"
-        meson setup "$dir" -Dtests=enabled "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; rm -f "$dir.log"; exit 1; }
-        rm -f "$dir.log"
+        mkdir -p "$dir"
+        meson setup "$dir" -Dtests=enabled "$@" >"$dir/configure.log" 2>&1 || { cat "$dir/configure.log"; exit 1; }
     elif ! grep -q '^build tests/test_' "$dir/build.ninja"; then # configured before cmocka was there
         meson setup --reconfigure "$dir" -Dtests=enabled "$@" >/dev/null
     fi
