@@ -75,7 +75,7 @@ static void close_book(struct book *b)
  * printed too; another error is the caller's. */
 static int open_book(struct book *b, const char *path)
 {
-    struct vd_verdict v = {path, 0};
+    struct vd_verdict v = {.id = path};
 
     if (!strcmp(b->r.path, path))
         return 0;
@@ -85,7 +85,7 @@ static int open_book(struct book *b, const char *path)
     if (rc >= 0 && b->nomem)
         rc = vd_nomem(sizeof(struct problem));
     if (rc == -EBADMSG)
-        vd_verdict_add(&v, "%s", vd_reason());
+        vd_verdict_failed(&v, rc, "");
     for (int i = 0; rc >= 0 && i < b->n; i++)
         if (b->problem[i].row < 0)
             vd_verdict_add(&v, "%s", b->problem[i].line);
@@ -119,7 +119,7 @@ static int verify_row(struct book *b, int i)
     int rc = 0;
 
     snprintf(number, sizeof(number), "row %d", i + 1);
-    struct vd_verdict v = {row->id ? row->id : row->onnx ? row->onnx : number, 0};
+    struct vd_verdict v = {.id = row->id ? row->id : row->onnx ? row->onnx : number};
     for (int k = 0; k < b->n; k++)
         if (b->problem[k].row == i)
             vd_verdict_add(&v, "%s", b->problem[k].line);
@@ -131,7 +131,7 @@ static int verify_row(struct book *b, int i)
             vd_verify_model(&c, &v);
     }
     b->wrong |= v.n > 0;
-    return rc;
+    return rc ? rc : v.rc;
 }
 
 static int verify_path(struct book *b, const char *model, const char *registry)
@@ -151,7 +151,7 @@ static int verify_path(struct book *b, const char *model, const char *registry)
         return rc == -EBADMSG ? 0 : rc;
 
     const char *slash = strrchr(c.fp32_path, '/');
-    struct vd_verdict v = {slash ? slash + 1 : c.fp32_path, 0};
+    struct vd_verdict v = {.id = slash ? slash + 1 : c.fp32_path};
     for (int i = 0; registry && i < b->r.n; i++)
         if (b->r.row[i].onnx && !strcmp(b->r.row[i].onnx, v.id)) {
             c.row = &b->r.row[i];
@@ -164,7 +164,7 @@ static int verify_path(struct book *b, const char *model, const char *registry)
         return vd_fail(ENOENT, "%s: no such file", model);
     vd_verify_model(&c, &v);
     b->wrong |= v.n > 0;
-    return 0;
+    return v.rc;
 }
 
 static int verify_id(struct book *b, const char *id, const char *registry)

@@ -7,9 +7,12 @@
 /* One model and what is wrong with it: each reason is printed as it is found, "[FAIL] id: reason". */
 struct vd_verdict {
     const char *id;
-    int n;
+    int n;  /* reasons */
+    int rc; /* -ENOMEM: there is no verdict */
 };
 void vd_verdict_add(struct vd_verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What vd_reason() says of rc, after the name of the file where it does not have one. */
+void vd_verdict_failed(struct vd_verdict *v, int rc, const char *file);
 
 /* A model to be looked at; row is NULL where no registry speaks of it. */
 struct vd_claim {

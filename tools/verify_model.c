@@ -37,9 +37,21 @@ void vd_verdict_add(struct vd_verdict *v, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
-    vd_fail(EBADMSG, "%s", line); /* takes control bytes away */
-    printf("[FAIL] %s: %s\n", v->id, vd_reason());
+    vd_fail(EBADMSG, "%.120s: %s", v->id, line); /* takes control bytes away */
+    printf("[FAIL] %s\n", vd_reason());
     v->n++;
+}
+
+void vd_verdict_failed(struct vd_verdict *v, int rc, const char *file)
+{
+    char why[512];
+
+    if (rc == -ENOMEM) {
+        v->rc = rc;
+        return;
+    }
+    snprintf(why, sizeof(why), "%s", vd_reason());
+    vd_verdict_add(v, "%s%s%s", file, file[0] ? ": " : "", why);
 }
 
 static const char *base(const char *path)
@@ -109,8 +121,8 @@ static void list_names(const struct vd_onnx_value *t, int n, char *dst, size_t s
         used += (size_t)snprintf(dst + used, size - used, "%s%.60s", i ? ", " : "", t[i].name);
 }
 
-static const struct vd_onnx_value *named(const struct file *f, const char *key, const char *name, const struct vd_onnx_value *t, int n,
-                                         struct vd_verdict *v)
+static const struct vd_onnx_value *named(const struct file *f, const char *key, const char *name, const struct vd_onnx_value *t,
+                                         int n, struct vd_verdict *v)
 {
     char list[160];
 
@@ -153,8 +165,9 @@ static void check_file(struct file *f, const char *path, const char *digest, con
     struct vd_graph g;
 
     f->path = path;
-    if (vd_file_read(path, VD_MAX_MODEL, &f->data, &f->size)) {
-        vd_verdict_add(v, "%s", vd_reason());
+    int rc = vd_file_read(path, VD_MAX_MODEL, &f->data, &f->size);
+    if (rc) {
+        vd_verdict_failed(v, rc, "");
         return;
     }
     if (!f->size) {
@@ -164,14 +177,16 @@ static void check_file(struct file *f, const char *path, const char *digest, con
     vd_sha256_hex(f->data, f->size, f->sha256);
     if (digest && strcmp(digest, f->sha256))
         vd_verdict_add(v, "%s: its sha256 is %s, and %s is %s", base(path), f->sha256, key, digest);
-    if (vd_onnx_read(&f->model, f->data, f->size)) {
-        vd_verdict_add(v, "%s: %s", base(path), vd_reason());
+    rc = vd_onnx_read(&f->model, f->data, f->size);
+    if (rc) {
+        vd_verdict_failed(v, rc, base(path));
         return;
     }
     f->parsed = true;
     if (!vd_graph_refusals(&f->model, say_operator, &w)) {
-        if (vd_graph_build(&g, &f->model))
-            vd_verdict_add(v, "%s: %s", base(path), vd_reason());
+        rc = vd_graph_build(&g, &f->model);
+        if (rc)
+            vd_verdict_failed(v, rc, base(path));
         else
             vd_graph_free(&g);
     }
@@ -219,8 +234,9 @@ static void check_open(const struct vd_claim *c, struct vd_verdict *v)
         char path[VD_MAX_PATH + 2];
 
         snprintf(path, sizeof(path), "%s%s", strchr(c->fp32_path, '/') ? "" : "./", c->fp32_path);
-        if (vd_resolve(path, &how, &r)) {
-            vd_verdict_add(v, "%s", vd_reason());
+        int rc = vd_resolve(path, &how, &r);
+        if (rc) {
+            vd_verdict_failed(v, rc, "");
             return;
         }
         vd_resolved_free(&r);
@@ -234,8 +250,11 @@ void vd_verify_model(const struct vd_claim *c, struct vd_verdict *v)
     struct file fp32 = {0}, int8 = {0};
     struct stat st;
 
-    if (!lstat(c->sidecar_path, &st) && vd_sidecar_lint(c->sidecar_path, &side, say_at, &at_sidecar) < 0)
-        vd_verdict_add(v, "%s", vd_reason());
+    if (!lstat(c->sidecar_path, &st)) {
+        int rc = vd_sidecar_lint(c->sidecar_path, &side, say_at, &at_sidecar);
+        if (rc < 0)
+            vd_verdict_failed(v, rc, "");
+    }
     if (c->row && side.json)
         vd_row_compare(c->row, &side.row, true, say_at, &at_sidecar);
     if (!c->row && !side.json && !v->n)
@@ -261,9 +280,9 @@ void vd_verify_model(const struct vd_claim *c, struct vd_verdict *v)
             check_twins(fp32.model.out, fp32.model.n_out, int8.model.out, int8.model.n_out, "outputs", v);
         }
     }
-    if (!v->n)
+    if (!v->n && !v->rc)
         check_open(c, v);
-    if (!v->n) {
+    if (!v->n && !v->rc) {
         printf("[ok]   %s mode=%s sha256=%s", v->id, vd_quant_mode_name(all.mode), fp32.sha256);
         if (int8.parsed)
             printf(" int8_sha256=%s", int8.sha256);
