@@ -97,13 +97,15 @@ static int teardown(void **state)
 static void replace(const char *file, const char *from, const char *to)
 {
     size_t size, n = strlen(from);
-    char *data = slurp(temp_path(&dir, file), &size), *at = strstr(data, from);
-    assert_non_null(at);
+    char *data = slurp(temp_path(&dir, file), &size);
+    const char *found = strstr(data, from);
+    assert_non_null(found);
+    const size_t at = (size_t)(found - data);
     FILE *f = fopen(temp_path(&dir, file), "wb");
     assert_non_null(f);
-    fwrite(data, 1, (size_t)(at - data), f);
+    fwrite(data, 1, at, f);
     fputs(to, f);
-    fwrite(at + n, 1, size - (size_t)(at - data) - n, f);
+    fwrite(data + at + n, 1, size - at - n, f);
     assert_int_equal(fclose(f), 0);
     vd_free(data);
 }

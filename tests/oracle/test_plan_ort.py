@@ -132,7 +132,7 @@ def test_conv_f32(tmp_path, case):
         y = n.node("Relu", [y])
     n.nodes.append(h.make_node("Identity", [y], ["y"]))
     shape = [int(rng.integers(1, 3)), ic, *size]
-    m = n.model([h.make_tensor_value_info("x", T.FLOAT, shape)], [h.make_tensor_value_info("y", T.FLOAT, None)])
+    m = n.model([h.make_tensor_value_info("x", T.FLOAT, shape)], [h.make_tensor_value_info("y", T.FLOAT, [None] * (2 + spatial))])
     x = rng.standard_normal(shape).astype(np.float32)
     terms = w[0].size + 2
     check(tmp_path, m, {"x": x}, False, 2 * terms * 2.0**-23 * terms * np.abs(w).max() * np.abs(x).max())
@@ -160,7 +160,7 @@ def test_conv_integer(tmp_path, case):
     if case % 2:
         inputs += [n.const(bits(xt, ())), n.const(bits(wt, ()))]
     n.nodes.append(h.make_node("ConvInteger", inputs, ["y"], group=groups, **attrs))
-    m = n.model(graph_in, [h.make_tensor_value_info("y", T.INT32, None)])
+    m = n.model(graph_in, [h.make_tensor_value_info("y", T.INT32, [None] * 4)])
     check(tmp_path, m, feeds, True)
 
 
@@ -220,7 +220,7 @@ def test_dynamic_pattern(tmp_path, case):
         n.nodes.append(h.make_node("Identity", [a], ["mid"]))  # a fused value that is also asked for
         outs.append("mid")
     n.nodes.append(h.make_node("Identity", [b], ["y"]))
-    m = n.model([h.make_tensor_value_info("x", T.FLOAT, size)], [h.make_tensor_value_info(o, T.FLOAT, None) for o in outs])
+    m = n.model([h.make_tensor_value_info("x", T.FLOAT, size)], [h.make_tensor_value_info(o, T.FLOAT, [None] * 4) for o in outs])
     x = rng.standard_normal(size).astype(np.float32) if case % 8 else np.full(size, [0, 0.25, -3][case // 8 % 3], np.float32)
     check(tmp_path, m, {"x": x}, True)
 
@@ -234,7 +234,7 @@ def test_conv_f16(tmp_path, case):
     y = n.node("Conv", ["x", n.const(w), n.const(rng.standard_normal(5).astype(np.float16))], pads=[1, 1, 1, 1])
     n.nodes.append(h.make_node("Relu", [y], ["y"]))
     shape = [1, 3, int(rng.integers(1, 20)), int(rng.integers(1, 40))]
-    m = n.model([h.make_tensor_value_info("x", T.FLOAT16, shape)], [h.make_tensor_value_info("y", T.FLOAT16, None)])
+    m = n.model([h.make_tensor_value_info("x", T.FLOAT16, shape)], [h.make_tensor_value_info("y", T.FLOAT16, [None] * 4)])
     x = rng.standard_normal(shape).astype(np.float16)
     check(tmp_path, m, {"x": x}, False, 2.0**-8)
 
@@ -244,6 +244,6 @@ def test_weights_and_bias_from_the_graph(tmp_path):
     n = Net(rng)
     n.nodes.append(h.make_node("Conv", ["x", "w", "b"], ["y"], pads=[1, 1, 1, 1], group=2))
     shapes = {"x": [1, 4, 9, 11], "w": [6, 2, 3, 3], "b": [6]}
-    m = n.model([h.make_tensor_value_info(k, T.FLOAT, s) for k, s in shapes.items()], [h.make_tensor_value_info("y", T.FLOAT, None)])
+    m = n.model([h.make_tensor_value_info(k, T.FLOAT, s) for k, s in shapes.items()], [h.make_tensor_value_info("y", T.FLOAT, [None] * 4)])
     feeds = {k: rng.standard_normal(s).astype(np.float32) for k, s in shapes.items()}
     check(tmp_path, m, feeds, False, 1e-4)
