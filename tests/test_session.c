@@ -50,7 +50,7 @@ int openat(int fd, const char *path, int flags, ...)
     return (int)syscall(SYS_openat, fd, path, flags, mode);
 }
 
-static char *slurp(const char *path, size_t *size)
+__attribute__((noinline)) static char *slurp(const char *path, size_t *size)
 {
     uint8_t *data;
     assert_int_equal(vd_file_read(path, VD_MAX_MODEL, &data, size), 0);
