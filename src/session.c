@@ -66,11 +66,39 @@ static int probe(struct vmaf_dnn_session *s)
     return vd_plan_shape(s->plan, s->shape);
 }
 
+/* What the graph itself is. */
+static enum vd_quant_mode form_of(const struct vd_onnx_model *m)
+{
+    enum vd_quant_mode form = VD_QUANT_FP32;
+    for (int i = 0; i < m->n_node; i++) {
+        const char *op = m->node[i].op_type;
+        if (!strcmp(op, "ConvInteger") || !strcmp(op, "MatMulInteger") || !strcmp(op, "DynamicQuantizeLinear"))
+            return VD_QUANT_DYNAMIC;
+        if (!strcmp(op, "QuantizeLinear") || !strcmp(op, "DequantizeLinear"))
+            form = VD_QUANT_STATIC;
+    }
+    return form;
+}
+
+/* A pinned file is what its row says, or is refused; of an unpinned one the graph tells. */
+static int check_form(struct vmaf_dnn_session *s)
+{
+    const enum vd_quant_mode form = form_of(&s->model), said = s->file.quant_mode;
+    if (!s->file.pinned)
+        s->file.quant_mode = form;
+    else if ((form == VD_QUANT_FP32) != (said == VD_QUANT_FP32))
+        return vd_fail(EBADMSG, "its record says quant_mode %s, and the graph is %s", vd_quant_mode_name(said),
+                       form == VD_QUANT_FP32 ? "not quantised" : "quantised");
+    return 0;
+}
+
 static int load(struct vmaf_dnn_session *s, const vmaf_dnn_settings *set)
 {
     if (!s->file.size)
         return vd_fail(EBADMSG, "the file is empty");
     int rc = vd_onnx_read(&s->model, s->file.data, s->file.size);
+    if (!rc)
+        rc = check_form(s);
     if (!rc)
         rc = vd_graph_build(&s->graph, &s->model);
     if (!rc)

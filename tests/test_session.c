@@ -287,6 +287,17 @@ static void test_int8_operator(void **state)
     refused(EPERM, "ConvIntrnet");
 }
 
+/* The fp32 file under the int8 file's name, with its own digest on record. */
+static void test_int8_is_fp32(void **state)
+{
+    (void)state;
+    size_t size;
+    char *data = slurp(shipped(STEM ".onnx"), &size);
+    put_int8(data, size);
+    vd_free(data);
+    refused(EBADMSG, "not quantised");
+}
+
 static void test_contradiction(void **state)
 {
     (void)state;
@@ -536,7 +547,7 @@ int main(void)
         IN_COPY(test_redirect),      IN_COPY(test_sidecar_alone_redirects), IN_COPY(test_registry_alone_redirects),
         IN_COPY(test_int8_missing),  IN_COPY(test_int8_empty),              IN_COPY(test_int8_folder),
         IN_COPY(test_int8_unreadable), IN_COPY(test_int8_too_large),        IN_COPY(test_int8_malformed),
-        IN_COPY(test_int8_wrong_digest), IN_COPY(test_int8_no_digest),      IN_COPY(test_int8_operator),
+        IN_COPY(test_int8_wrong_digest), IN_COPY(test_int8_no_digest),      IN_COPY(test_int8_operator),     IN_COPY(test_int8_is_fp32),
         IN_COPY(test_contradiction), IN_COPY(test_unknown_mode),            IN_COPY(test_jail),
         IN_COPY(test_null_and_settings),
         cmocka_unit_test(test_planes), cmocka_unit_test(test_fixed_size), cmocka_unit_test(test_tensors),
