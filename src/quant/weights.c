@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "quant/weights.h"
+
+#include <assert.h>
+#include <float.h>
+#include <math.h>
+
+bool vd_weights_finite(const struct vd_onnx_tensor *t) { return vd_weights_exact(t, 1); }
+
+bool vd_weights_exact(const struct vd_onnx_tensor *t, float factor)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        /* exact in float64: 24 + 24 bits of significand, and exponents well inside */
+        const double p = (double)factor * (double)vd_onnx_f32(t, i);
+        if (!(fabs(p) <= (double)FLT_MAX) || (double)(float)p != p)
+            return false;
+    }
+    return true;
+}
+
+void vd_weights_load(const struct vd_onnx_tensor *t, bool transposed, float factor, float *dst)
+{
+    if (!transposed) {
+        for (size_t i = 0; i < t->count; i++)
+            dst[i] = factor * vd_onnx_f32(t, i);
+        return;
+    }
+    assert(t->rank == 2);
+    const size_t rows = (size_t)t->dim[0], cols = (size_t)t->dim[1];
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++)
+            dst[c * rows + r] = factor * vd_onnx_f32(t, r * cols + c);
+}
+
+void vd_weights_quantize(const float *w, size_t count, size_t m, bool outer, int type, uint8_t *q, float *scale, double *sqnr_db)
+{
+    assert(m && count && count % m == 0 && (type == VD_U8 || type == VD_S8));
+    const size_t k = count / m;
+    const size_t step = outer ? 1 : m;
+    double signal = 0, noise = 0;
+    for (size_t c = 0; c < m; c++) {
+        const size_t at = outer ? c * k : c;
+        float absmax = 0;
+        for (size_t i = 0; i < k; i++)
+            absmax = fmaxf(absmax, fabsf(w[at + i * step]));
+        scale[c] = (float)((double)absmax / 127);
+        if (scale[c] < FLT_MIN)
+            scale[c] = 1;
+        for (size_t i = 0; i < k; i++) {
+            const float v = w[at + i * step];
+            const float r = fmaxf(-127, fminf(127, rintf(v / scale[c])));
+            const double e = (double)v - (double)r * (double)scale[c];
+            q[at + i * step] = (uint8_t)((int)r + (type == VD_U8 ? 128 : 0));
+            signal += (double)v * (double)v;
+            noise += e * e;
+        }
+    }
+    *sqnr_db = noise > 0 ? 10 * log10(signal / noise) : INFINITY;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_WEIGHTS_H
+#define VD_WEIGHTS_H
+
+#include "onnx/onnx.h"
+
+/* Arithmetic on constant float32 tensors, in IEEE operations that round the same on every machine. */
+
+bool vd_weights_finite(const struct vd_onnx_tensor *t);
+/* factor * element is a finite float32 for each element. */
+bool vd_weights_exact(const struct vd_onnx_tensor *t, float factor);
+/* dst = factor * t, in file order or, for rank 2, transposed. */
+void vd_weights_load(const struct vd_onnx_tensor *t, bool transposed, float factor, float *dst);
+
+/* Symmetric 8 bits: q count bytes (type VD_U8 or VD_S8), m scales. Channel of element i: i / (count / m) when outer, else i % m;
+ * m divides count. sqnr_db: 10 log10 of signal over noise, INFINITY without noise. w finite. */
+void vd_weights_quantize(const float *w, size_t count, size_t m, bool outer, int type, uint8_t *q, float *scale, double *sqnr_db);
+
+#endif
