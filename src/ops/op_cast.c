@@ -4,11 +4,11 @@
 
 #include "ops/op_util.h"
 
-/* Twelve types to twelve types in one loader and one storer each: floats go through double, which holds every float
+/* Every type to every type with one loader and one storer each: floats go through double, which holds every float
  * exactly, integers through int64. A new type is one line. float16 is rounded from float32. */
-#define INT_TYPES(X) X(VD_U8, uint8_t, 0, UINT8_MAX) X(VD_S8, int8_t, INT8_MIN, INT8_MAX) X(VD_U16, uint16_t, 0, UINT16_MAX) \
-    X(VD_S16, int16_t, INT16_MIN, INT16_MAX) X(VD_S32, int32_t, INT32_MIN, INT32_MAX) X(VD_U32, uint32_t, 0, UINT32_MAX) \
-    X(VD_S64, int64_t, INT64_MIN, INT64_MAX)
+#define INT_TYPES(X) X(VD_U8, uint8_t, int32_t, INT32_MIN) X(VD_S8, int8_t, int32_t, INT32_MIN) \
+    X(VD_U16, uint16_t, int32_t, INT32_MIN) X(VD_S16, int16_t, int32_t, INT32_MIN) X(VD_S32, int32_t, int32_t, INT32_MIN) \
+    X(VD_U32, uint32_t, int64_t, INT64_MIN) X(VD_S64, int64_t, int64_t, INT64_MIN)
 #define FLOAT_TYPES(X) X(VD_F32, float) X(VD_F64, double)
 
 bool vd_type_is_float(int type)
@@ -55,11 +55,11 @@ void vd_load_s64(int64_t *dst, const void *src, int type, ptrdiff_t step, size_t
     }
 }
 
-/* (double)INT64_MAX is 2^63, one too many: hence >=. The bounds of all other types are exact. */
-#define STORE_SAT(vtype, T, lo, hi) \
+/* W: the type that a double is cut to first; LEAST: its least value, whose negation as a double is one more than its greatest. */
+#define STORE_CUT(vtype, T, W, LEAST) \
     case vtype: \
         for (size_t i = 0; i < n; i++) \
-            ((T *)dst)[i] = src[i] >= (double)(hi) ? (T)(hi) : src[i] <= (double)(lo) ? (T)(lo) : src[i] == src[i] ? (T)src[i] : 0; \
+            ((T *)dst)[i] = (T)(src[i] >= (double)(LEAST) && src[i] < -(double)(LEAST) ? (W)src[i] : (LEAST)); \
         return;
 #define STORE(vtype, T, ...) \
     case vtype: \
@@ -80,7 +80,7 @@ void vd_store_f64(void *dst, int type, const double *src, size_t n)
 {
     switch (type) {
     FLOAT_TYPES(STORE)
-    INT_TYPES(STORE_SAT)
+    INT_TYPES(STORE_CUT)
     STORE_ODD
     default: assert(0);
     }

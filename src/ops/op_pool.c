@@ -36,6 +36,15 @@ static int64_t reached(const struct pool *p, int64_t k, int64_t t0, int64_t t1, 
     return min64(t1, ceil_div(p->in[2] - at, p->stride[2]));
 }
 
+/* Elements that the average at (oz, oy, ox) divides by, along one dim. */
+static int64_t counted(const struct pool *p, int d, int64_t o)
+{
+    int64_t k0;
+    if (p->count_pad)
+        return taps(p, d, o, -p->begin[d], p->end[d], &k0) - k0;
+    return taps(p, d, o, 0, p->in[d], &k0) - k0;
+}
+
 /* The loops around an accumulator row: T elements, A accumulators. NEXT takes one element in, DONE finishes a tile. */
 #define POOL(name, T, A, INIT, NEXT, DONE) \
     static void name(void *arg, size_t begin, size_t end) \
@@ -83,18 +92,13 @@ static int64_t reached(const struct pool *p, int64_t k, int64_t t0, int64_t t1, 
 #define STORE(dst, acc) \
     for (int64_t i = 0; i < t1 - t0; i++) \
         (dst)[t0 + i] = (acc)[i];
-POOL(max_f32, float, float, -FLT_MAX, MAX_FLOAT, STORE)
+/* As in ONNX Runtime, a dilated window that has no element inside the input gives the least finite number. */
+#define STORE_FLOAT(dst, acc) \
+    for (int64_t i = 0; i < t1 - t0; i++) \
+        (dst)[t0 + i] = (acc)[i] == -INFINITY && counted(p, 0, oz) * counted(p, 1, oy) * counted(p, 2, t0 + i) == 0 ? -FLT_MAX : (acc)[i];
+POOL(max_f32, float, float, -INFINITY, MAX_FLOAT, STORE_FLOAT)
 POOL(max_u8, uint8_t, uint8_t, 0, MAX_INT, STORE)
 POOL(max_s8, int8_t, int8_t, INT8_MIN, MAX_INT, STORE)
-
-/* Elements that the average at (oz, oy, ox) divides by, along one dim. */
-static int64_t counted(const struct pool *p, int d, int64_t o)
-{
-    int64_t k0;
-    if (p->count_pad)
-        return taps(p, d, o, -p->begin[d], p->end[d], &k0) - k0;
-    return taps(p, d, o, 0, p->in[d], &k0) - k0;
-}
 
 #define SUM(a, x) ((a) + (double)(x))
 #define AVERAGE(dst, acc) \

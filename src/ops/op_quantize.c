@@ -155,10 +155,6 @@ int vd_infer_dequantize_linear(const struct vd_op_call *c)
         return vd_op_fail(c, EPERM, "attribute output_dtype is %lld; only float32 (1) is supported", (long long)given);
     if (zp && (rc = vd_op_same_type(c, 0, 2)) < 0)
         return rc;
-    if (zp && zp->data && x->type == VD_S32)
-        for (size_t i = 0; i < vd_tensor_count(zp); i++)
-            if (vd_tensor_int(zp, i) != 0)
-                return vd_op_fail(c, EBADMSG, "input 2 (zero point) of an int32 input has %lld; it must be 0", (long long)vd_tensor_int(zp, i));
     rc = infer(c, false, &axis);
     return rc < 0 ? rc : vd_op_set_like(c, 0, VD_F32, x);
 }
@@ -209,8 +205,9 @@ static void span_range(void *arg, size_t begin, size_t end)
     s->found[begin / s->part].hi = hi[0];
 }
 
-/* A NaN takes no part in the range and is quantised to 0. Where no scale stands for the range (it is infinite, or so small
- * that 1/255 of it is 0), scale is 1 and the zero point 0: a caller for whom that matters looks at the input first. */
+/* A NaN takes no part in the range and is quantised to 0. Where no scale stands for the range, scale is what the formula gives
+ * (infinite, so that what is dequantised is NaN, or 0) and the zero point 0: a caller for whom that matters looks at the input
+ * first. */
 void vd_run_dynamic_quantize_linear(const struct vd_op_call *c)
 {
     const struct vd_tensor *x = c->in[0], *scale = vd_op_out(c, 1), *zero = vd_op_out(c, 2);
@@ -226,10 +223,8 @@ void vd_run_dynamic_quantize_linear(const struct vd_op_call *c)
         lo = s.found[i].lo < lo ? s.found[i].lo : lo;
         hi = s.found[i].hi > hi ? s.found[i].hi : hi;
     }
-    if (!vd_dynamic_range(lo, hi, &y_scale, &zp)) {
-        y_scale = 1;
+    if (!vd_dynamic_range(lo, hi, &y_scale, &zp))
         zp = 0;
-    }
     if (scale)
         *(float *)scale->data = y_scale;
     if (zero)

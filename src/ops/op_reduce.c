@@ -2,7 +2,7 @@
 #include "ops/op_util.h"
 
 /* Sums over any set of dims. float32 is summed in float64 and rounded once at the end; integers in 64 bits, which wrap, and are cut
- * to their type. A mean of integers is cut towards zero; the mean of nothing is NaN, or 0 for integers.
+ * to their type. A mean of integers is cut towards zero; sum and mean of nothing are 0, as in ONNX Runtime.
  *
  * The dims become alternating groups of kept and reduced ones, so the innermost loop runs either along a reduced group
  * (one output element) or along a kept one (a row of output elements). */
@@ -125,7 +125,7 @@ enum { LANES = 8, TILE = 256 };
                 dst[i] = FINISH(T, sum[i], r); \
         } \
     }
-#define FINISH_FLOAT(T, sum, r) (T)((r)->mean ? (sum) / (double)(r)->count : (sum))
+#define FINISH_FLOAT(T, sum, r) (T)((r)->mean && (r)->count ? (sum) / (double)(r)->count : (sum))
 #define FINISH_INT(T, sum, r) (T)((r)->mean ? int_mean((int64_t)(sum), (r)->count) : (int64_t)(sum))
 
 static int64_t int_mean(int64_t sum, size_t count)

@@ -72,8 +72,7 @@ int vd_infer_squeeze(const struct vd_op_call *c)
     int n, rank = 0, rc = vd_op_axes(c, c->opset >= 13, x->rank, mask, &n);
     if (rc < 0)
         return rc;
-    /* Without axes every dim of 1 goes; an axes list that is given but empty names none. */
-    const bool all = c->opset >= 13 ? !vd_op_in(c, 1) : !vd_onnx_attr(c->node, "axes");
+    const bool all = !n; /* without axes every dim of 1 goes; an empty list is none, as in ONNX Runtime */
     for (int i = 0; i < x->rank; i++) {
         if (mask[i] && x->dim[i] != 1)
             return vd_op_fail(c, ERANGE, "axis %d cannot be squeezed: it has size %lld", i, (long long)x->dim[i]);

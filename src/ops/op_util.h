@@ -73,7 +73,9 @@ void vd_iter_run(struct vd_iter *it, struct vd_workers *w, vd_row_fn *fn, const 
 void vd_op_copy(const struct vd_op_call *c);
 
 /* Chunks of any numeric type as double or int64 and back (op_cast.c); n at most VD_CHUNK, p of any step.
- * To integers: a double is cut towards zero and saturates, NaN gives 0; an int64 wraps. To bool: not zero. */
+ * To bool: not zero. An int64 to a narrower integer: wraps. A double to an integer is cut towards zero; where it does not fit,
+ * ONNX leaves the result open and this one is ONNX Runtime's on x86: formed in int32 (int64 for uint32 and int64) as the least
+ * integer of that type, or else wrapped to the narrower one. */
 enum { VD_CHUNK = 256 };
 void vd_load_f64(double *dst, const void *src, int type, ptrdiff_t step, size_t n);
 void vd_load_s64(int64_t *dst, const void *src, int type, ptrdiff_t step, size_t n); /* integer and bool types */

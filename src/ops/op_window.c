@@ -80,6 +80,10 @@ int vd_window_infer(const struct vd_op_call *c, const struct vd_tensor *x, const
                 return vd_op_fail(c, EBADMSG, "pads %lld and %lld of dim %d must be smaller than kernel_shape[%d], %lld",
                                   (long long)pads[i], (long long)pads[win->n + i], i, i, (long long)win->kernel[i]);
         } else if (mode != VALID) {
+            /* ONNX and ONNX Runtime give results of different sizes. */
+            if (!w && win->dilation[i] != 1)
+                return vd_op_fail(c, EPERM, "attribute auto_pad is %s with dilations[%d] of %lld; only 1 is supported there", pad_name,
+                                  i, (long long)win->dilation[i]);
             const int64_t need = ((size + stride - 1) / stride - 1) * stride + reach - size;
             const int64_t total = need > 0 ? need : 0;
             win->pad_begin[i] = mode == SAME_LOWER ? (total + 1) / 2 : total / 2;
