@@ -123,6 +123,10 @@ for page in pages:
             if not re.search(rf"(?<![\w-]){re.escape(o)}(?![\w-])", text):
                 say(f"{page.relative_to(ROOT)}: no option {o} (of {c})")
 
+# --- the op table
+if not (ROOT / "docs/operators.md").read_text(encoding="utf-8").endswith("\n\n" + run([BIN, "inspect", "--operators"]).stdout):
+    say("docs/operators.md does not end with what `vmaf-dnn inspect --operators` prints")
+
 # --- links
 for page in filter(Path.is_file, PAGES):
     for m in re.finditer(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

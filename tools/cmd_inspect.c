@@ -174,6 +174,43 @@ done:
     return rc;
 }
 
+/* "float32 int8" of a mask of element types. */
+static void print_types(uint32_t mask, bool f16)
+{
+    const char *space = "";
+    for (int t = 1; t < 32; t++)
+        if (mask & VD_T(t) || (f16 && t == VD_F16 && mask & VD_T(VD_F32))) {
+            printf("%s%s", space, vd_type_name(t));
+            space = " ";
+        }
+}
+
+/* The op table in Markdown: docs/operators.md is made of it. */
+static void print_table(void)
+{
+    printf("| operator | opsets | inputs | types of the inputs | attributes |\n|---|---|---|---|---|\n");
+    for (int i = 0; vd_op_row(i); i++) {
+        const struct vd_op *op = vd_op_row(i);
+        printf("| %s | %d to %d | %d", op->name, op->opset_min, op->opset_max, op->in_min);
+        if (op->in_max == VD_ANY_ARITY)
+            printf(" or more");
+        else if (op->in_max > op->in_min)
+            printf(" to %d", op->in_max);
+        printf(" | ");
+        for (int k = 0; k < VD_OP_MAX_IN && op->types[k]; k++) {
+            printf("%s", k ? "; " : "");
+            print_types(op->types[k], true);
+        }
+        printf(" | ");
+        for (const char *p = op->attrs; *p;) { /* "name:t name:t!" */
+            const size_t name = strcspn(p, ":"), word = strcspn(p, " ");
+            printf("%s%.*s", p == op->attrs ? "" : " ", (int)name, p);
+            p += word + strspn(p + word, " ");
+        }
+        printf(" |\n");
+    }
+}
+
 static bool parse_size(const char *s, struct inspect *o)
 {
     char w[16];
@@ -192,12 +229,16 @@ static bool parse_size(const char *s, struct inspect *o)
 
 static int run(int argc, char **argv)
 {
-    enum { OPT_SIZE = 1 };
-    static const struct option longs[] = {{"size", required_argument, NULL, OPT_SIZE}, VD_RUN_OPTIONS, {NULL, 0, NULL, 0}};
+    enum { OPT_SIZE = 1, OPT_OPERATORS };
+    static const struct option longs[] = {{"size", required_argument, NULL, OPT_SIZE}, {"operators", no_argument, NULL, OPT_OPERATORS}, VD_RUN_OPTIONS, {NULL, 0, NULL, 0}};
     struct inspect o = {.w = DEFAULT_W, .h = DEFAULT_H};
     for (int opt; (opt = vd_getopt(&vd_cmd_inspect, argc, argv, "", longs)) != -1;) {
         if (opt == '?')
             return VD_EXIT_USAGE;
+        if (opt == OPT_OPERATORS) {
+            print_table();
+            return VD_EXIT_OK;
+        }
         if (opt == OPT_SIZE && !parse_size(optarg, &o))
             return vd_usage(&vd_cmd_inspect, "--size %s: give WIDTHxHEIGHT, each 1 to %d, as in 1920x1080", optarg, MAX_SIDE);
         if (opt != OPT_SIZE && vd_run_option(&vd_cmd_inspect, opt, optarg, &o.run) < 0)
@@ -248,6 +289,7 @@ const struct vd_cmd vd_cmd_inspect = {
             "says which file opens when MODEL is given to another command, and whether its digest is on\n"
             "record. MODEL is the path of any .onnx file (that very file is looked at) or a registry id.\n"
             "\n"
+            "  --operators      print the table of operators that run, and nothing else\n"
             "  --size WxH       picture size for the cost, where the model's is not fixed (1280x720)\n"
             VD_RUN_HELP
             "\n"
