@@ -282,9 +282,14 @@ void vd_progress_step(struct vd_progress *p, long done)
     fflush(stderr);
 }
 
-void vd_progress_end(struct vd_progress *p)
+void vd_progress_clear(const struct vd_progress *p)
 {
     if (p->on)
         fputs("\r\033[K", stderr);
+}
+
+void vd_progress_end(struct vd_progress *p)
+{
+    vd_progress_clear(p);
     p->on = false;
 }

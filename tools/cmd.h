@@ -70,6 +70,7 @@ bool vd_parse_int(const char *s, long lo, long hi, long *out);
 struct vd_progress { const char *label; long total; double start, last; bool on; };
 void vd_progress_start(struct vd_progress *p, const char *label, long total /* 0: unknown */);
 void vd_progress_step(struct vd_progress *p, long done);
+void vd_progress_clear(const struct vd_progress *p); /* before another line; the next step shows it again */
 void vd_progress_end(struct vd_progress *p);
 double vd_now(void); /* seconds, monotonic */
 

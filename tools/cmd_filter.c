@@ -163,14 +163,19 @@ static int open_small(struct filter *f)
     return VD_EXIT_OK;
 }
 
-/* Does any sample have a bit above the depth? */
-static bool over_depth(const uint16_t *p, size_t n, int depth)
+/* Samples with a bit above the depth become the largest of the depth. Were there any? */
+static bool clamp_depth(uint16_t *p, size_t n, int depth)
 {
+    const uint16_t top = (uint16_t)((1u << depth) - 1);
     unsigned all = 0;
 
     for (size_t i = 0; i < n; i++)
         all |= p[i];
-    return all >> depth;
+    if (all <= top)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        p[i] = p[i] < top ? p[i] : top;
+    return true;
 }
 
 static int filter_plane(struct filter *f, int i)
@@ -184,8 +189,8 @@ static int filter_plane(struct filter *f, int i)
         return vmaf_dnn_session_run_luma8(s, y->plane[i], stride, w, h, y->plane[i], stride);
 
     uint16_t *p = (void *)y->plane[i]; /* aligned: see y4m.h */
-    if (!f->warned && over_depth(p, y->plane_size[i] / 2, y->depth)) {
-        vd_progress_end(&f->progress);
+    if (clamp_depth(p, y->plane_size[i] / 2, y->depth) && !f->warned) {
+        vd_progress_clear(&f->progress);
         vd_say(&vd_cmd_filter, "warning: frame %" PRId64 " (the first is 0), plane %c: samples over %d, the largest of %d bits, "
                "are read as that; further ones are not reported", y->frames - 1, "YUV"[i], (1 << y->depth) - 1, y->depth);
         f->warned = true;

@@ -252,6 +252,13 @@ static int read_samples(struct vd_y4m *y, size_t *got)
     return n == y->frame_size;
 }
 
+/* FFmpeg 5.1, for one, writes such chroma one byte a row short, and cannot read it again. */
+#define ODD_ROWS "; some FFmpeg versions write clips of odd width and over 8 bits wrongly: crop or pad the width to an even one"
+static bool odd_rows(const struct vd_y4m *y)
+{
+    return y->bytes == 2 && y->width % 2 && y->planes == 3 && y->plane_w[1] < y->width;
+}
+
 int vd_y4m_next(struct vd_y4m *y)
 {
     char line[VD_Y4M_MAX_LINE];
@@ -264,8 +271,8 @@ int vd_y4m_next(struct vd_y4m *y)
         return vd_fail(EBADMSG, "%s: ends inside the header of frame %" PRId64 " (at byte %" PRIu64 "; the first frame is 0)", y->name,
                        y->frames, y->offset);
     if (rc == -EBADMSG)
-        return vd_fail(EBADMSG, "%s: frame %" PRId64 " does not begin with FRAME (at byte %" PRIu64 "; the first frame is 0)", y->name,
-                       y->frames, y->offset - n);
+        return vd_fail(EBADMSG, "%s: frame %" PRId64 " does not begin with FRAME (at byte %" PRIu64 "; the first frame is 0)%s", y->name,
+                       y->frames, y->offset - n, odd_rows(y) ? ODD_ROWS : "");
     if (rc == -ERANGE)
         return vd_fail(EBADMSG, "%s: header of frame %" PRId64 " is longer than %d bytes (at byte %" PRIu64 "; the first frame is 0)", y->name,
                        y->frames, VD_Y4M_MAX_LINE, y->offset - n);

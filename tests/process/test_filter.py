@@ -1,0 +1,686 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`vmaf-dnn filter` as a process: every pixel format, sizes down to 1x1, files and pipes, clips that end early, outputs that fail."""
+import fcntl
+import os
+import pty
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from clips import BIN, CLIP, FILTER, FORMATS, MODEL, OK, Oracle, REFUSED, ROOM, SOURCE, USAGE, clip, command, pictures, take_apart
+
+SIZES = [(1, 1), (2, 1), (1, 3), (4, 2), (5, 7), (33, 17)]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    return Oracle(tmp_path_factory.mktemp("oracle"))
+
+
+def only(folder, *names):
+    """No temporary file is left, nor anything else."""
+    assert sorted(p.name for p in folder.iterdir()) == sorted(names)
+
+
+def check_luma(out, tag, w, h, frames, expected):
+    _, _, got = take_apart(out, tag, w, h)
+    assert len(got) == len(frames)
+    for was, now in zip(frames, got):
+        assert np.array_equal(now[0], expected(was[0], FORMATS[tag][2]))
+        assert all(np.array_equal(a, b) for a, b in zip(was[1:], now[1:]))
+
+
+# --- samples
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("tag", FORMATS)
+def test_luma_is_filtered_and_chroma_copied(tag, size, expected):
+    w, h = size
+    frames = pictures(tag, w, h, 2)
+    data = clip(tag, w, h, frames)
+    out = command(*FILTER, "-", "-o", "-", "-q", stdin=data)
+    assert out.err == ""
+    assert out.stdout.split(b"\n", 1)[0] == data.split(b"\n", 1)[0]
+    check_luma(out.stdout, tag, w, h, frames, expected)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (34, 18)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("tag", ["420jpeg", "422", "444", "mono", "420p10", "422p16", "444p9", "mono12"])
+def test_chroma_is_filtered_when_asked_for(tag, size, expected):
+    w, h = size
+    frames = pictures(tag, w, h, 2)
+    out = command(*FILTER, "--chroma", "-", "-o", "-", "-q", stdin=clip(tag, w, h, frames)).stdout
+    for was, now in zip(frames, take_apart(out, tag, w, h)[2]):
+        for a, b in zip(was, now):
+            assert np.array_equal(b, expected(a, FORMATS[tag][2]))
+
+
+def test_the_filter_does_something(expected):
+    frames = pictures("420jpeg", 33, 17, 1)
+    assert not np.array_equal(frames[0][0], expected(frames[0][0], 8))
+
+
+def test_extreme_samples(expected):
+    for tag in ("mono", "mono10", "mono16"):
+        top = (1 << FORMATS[tag][2]) - 1
+        dtype = pictures(tag, 9, 9, 1)[0][0].dtype
+        frames = [[np.zeros((9, 9), dtype)], [np.full((9, 9), top, dtype)], [(np.indices((9, 9)).sum(0) % 2 * top).astype(dtype)]]
+        out = command(*FILTER, "-", "-o", "-", "-q", stdin=clip(tag, 9, 9, frames)).stdout
+        check_luma(out, tag, 9, 9, frames, expected)
+
+
+@pytest.mark.parametrize("tag", ["420p10", "mono12", "444p9"])
+def test_samples_over_the_depth_are_clamped_and_told_once(tag, expected):
+    depth = FORMATS[tag][2]
+    frames = pictures(tag, 6, 5, 4)
+    for f in (1, 3):
+        frames[f][0][2, 3] = 65535
+        frames[f][0][4, 5] = 1 << depth
+    if len(frames[0]) > 1:
+        frames[0][1][0, 0] = 65535  # copied as it is, and nobody's concern without --chroma
+    out = command(*FILTER, "-", "-o", "-", stdin=clip(tag, 6, 5, frames))
+    check_luma(out.stdout, tag, 6, 5, frames, expected)
+    assert out.err.count("warning") == 1
+    assert re.search(rf"warning: frame 1 .* plane Y: samples over {(1 << depth) - 1}\b", out.err)
+    if len(frames[0]) > 1:
+        out = command(*FILTER, "--chroma", "-", "-o", "-", stdin=clip(tag, 6, 5, frames))
+        assert re.search(r"warning: frame 0 .* plane U", out.err)
+        assert np.array_equal(take_apart(out.stdout, tag, 6, 5)[2][0][1], expected(frames[0][1], depth))
+
+
+def test_full_16_bits_are_not_over_any_depth():
+    frames = [[np.full((3, 3), 65535, "<u2")]]
+    assert "warning" not in command(*FILTER, "-", "-o", "-", stdin=clip("mono16", 3, 3, frames)).err
+
+
+@pytest.mark.parametrize("options", [["--threads", "1"], ["--threads", "2"], ["--threads", "7"]])
+def test_threads_change_nothing(options):
+    data = clip("420p10", 67, 41, pictures("420p10", 67, 41, 2))
+    one = command(*FILTER, "--threads", "1", "-", "-o", "-", "-q", stdin=data).stdout
+    assert command(*FILTER, *options, "--chroma", "--frames", "2", "-", "-o", "-", "-q", stdin=data).stdout[:200] == \
+        command(*FILTER, "--chroma", "-", "-o", "-", "-q", stdin=data).stdout[:200]
+    assert command(*FILTER, *options, "-", "-o", "-", "-q", stdin=data).stdout == one
+
+
+def test_the_c_kernels_run(expected, tmp_path):
+    oracle = Oracle(tmp_path, "--baseline", "--kernels", "c")
+    frames = pictures("422p12", 19, 6, 1)
+    out = command(*FILTER, "--kernels", "c", "-", "-o", "-", stdin=clip("422p12", 19, 6, frames))
+    check_luma(out.stdout, "422p12", 19, 6, frames, oracle)
+    assert "kernels c," in out.err
+
+
+# --- tags
+
+
+@pytest.mark.parametrize("more", ["", " F30000:1001 Ip A128:117 XYSCSS=420JPEG XCOLORRANGE=LIMITED", " A0:0 F0:0 I? Xa=b  Xc Znew",
+                                  " X" + "long" * 1000])
+def test_header_goes_through_as_it_is(more, expected):
+    frames = pictures("420jpeg", 5, 3, 2)
+    for tag in ("420jpeg", None):
+        data = clip(tag, 5, 3, frames, more, [b" Xfirst Ipp", b" X"])
+        out = command(*FILTER, "-", "-o", "-", "-q", stdin=data).stdout
+        head, lines, _ = take_apart(out, "420jpeg", 5, 3)
+        assert head == data.split(b"\n", 1)[0]
+        assert lines == [b"FRAME Xfirst Ipp", b"FRAME X"]
+        check_luma(out, "420jpeg", 5, 3, frames, expected)
+
+
+def test_width_last():
+    frames = pictures("mono", 4, 3, 1)
+    data = b"YUV4MPEG2 Cmono F1:1 H3 W4\nFRAME\n" + frames[0][0].tobytes()
+    assert command(*FILTER, "-", "-o", "-", stdin=data).stdout.startswith(b"YUV4MPEG2 Cmono F1:1 H3 W4\nFRAME\n")
+
+
+@pytest.mark.parametrize("tag", ["It", "Ib", "Im"])
+def test_interlaced(tag, expected):
+    frames = pictures("420jpeg", 6, 6, 1)
+    data = clip("420jpeg", 6, 6, frames, f" F25:1 {tag}")
+    out = command(*FILTER, "-", "-o", "-", stdin=data, code=CLIP)
+    assert out.stdout == b"" and f"'{tag}'" in out.err and "--allow-interlaced" in out.err
+    out = command(*FILTER, "--allow-interlaced", "-", "-o", "-", stdin=data)
+    assert f" {tag} ".encode() in out.stdout.split(b"\n")[0]
+    check_luma(out.stdout, "420jpeg", 6, 6, frames, expected)
+
+
+# --- ways in and out
+
+
+@pytest.fixture(scope="module")
+def small():
+    frames = pictures("420jpeg", 11, 9, 3)
+    data = clip("420jpeg", 11, 9, frames)
+    return data, command(*FILTER, "-", "-o", "-", "-q", stdin=data).stdout
+
+
+def test_file_to_file(small, tmp_path):
+    data, want = small
+    (tmp_path / "in.y4m").write_bytes(data)
+    out = command(*FILTER, tmp_path / "in.y4m", "-o", tmp_path / "out.y4m")
+    assert (tmp_path / "out.y4m").read_bytes() == want
+    assert out.stdout == b""
+    only(tmp_path, "in.y4m", "out.y4m")
+    line = out.err.strip()
+    assert re.fullmatch(r"vmaf-dnn filter: 3 frames 11x9 420jpeg in \d+\.\d\d s, \d+\.\d fps; learned_filter_v1 \(fp32( baseline)?, pinned\), "
+                        r"kernels \w+, \d+ threads?", line), line
+
+
+def test_option_order_and_long_names(small, tmp_path):
+    data, want = small
+    (tmp_path / "in.y4m").write_bytes(data)
+    command("filter", tmp_path / "in.y4m", f"--output={tmp_path}/out.y4m", "--quiet", f"--model={MODEL}", "--baseline")
+    assert (tmp_path / "out.y4m").read_bytes() == want
+
+
+def test_by_id_with_a_registry(small):
+    data, want = small
+    assert command("filter", "--registry", SOURCE / "model/tiny/registry.json", "--baseline", "-m", "learned_filter_v1", "-", "-o", "-",
+                   stdin=data).stdout == want
+
+
+def test_unpinned_is_said(small, tmp_path):
+    shutil.copy(MODEL, tmp_path / "other.onnx")
+    out = command("filter", "-m", tmp_path / "other.onnx", "-", "-o", "-", stdin=small[0])
+    assert out.stdout == small[1] and "other (fp32, UNPINNED)" in out.err
+
+
+def test_one_byte_at_a_time(small):
+    data, want = small
+    p = subprocess.Popen([BIN, *map(str, FILTER), "-", "-o", "-", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+
+    def feed():
+        for i in range(len(data)):
+            p.stdin.write(data[i:i + 1])
+        p.stdin.close()
+
+    t = threading.Thread(target=feed)
+    t.start()
+    got = p.stdout.read()
+    t.join()
+    assert p.wait() == 0 and got == want
+
+
+def test_frames_come_out_as_they_go_in(small):
+    """A live pipe: a frame is written before the next one is there."""
+    data, want = small
+    head = data.index(b"\n") + 1
+    frame = (len(data) - head) // 3
+    p = subprocess.Popen([BIN, *map(str, FILTER), "-", "-o", "-", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    got = b""
+    p.stdin.write(data[:head])
+    for f in range(3):
+        p.stdin.write(data[head + f * frame:head + (f + 1) * frame])
+        while len(got) < head + (f + 1) * frame:
+            piece = os.read(p.stdout.fileno(), 4096)
+            assert piece
+            got += piece
+    p.stdin.close()
+    assert p.stdout.read() == b"" and p.wait() == 0 and got == want
+
+
+def test_non_blocking_pipes(small):
+    """Somebody else's O_NONBLOCK on a shared pipe is waited for, not an error."""
+    data, want = small
+    data, want = data + data[data.index(b"\n") + 1:] * 200, want + want[want.index(b"\n") + 1:] * 200
+    r, w = os.pipe()
+    r2, w2 = os.pipe()
+    for fd in (r, w2):
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+    p = subprocess.Popen([BIN, *map(str, FILTER), "-", "-o", "-", "-q"], stdin=r, stdout=w2)
+    os.close(r)
+    os.close(w2)
+
+    def feed():
+        time.sleep(0.2)
+        with os.fdopen(w, "wb") as f:
+            f.write(data)
+
+    t = threading.Thread(target=feed)
+    t.start()
+    time.sleep(0.5)  # the output pipe fills up meanwhile
+    with os.fdopen(r2, "rb") as f:
+        got = f.read()
+    t.join()
+    assert p.wait() == 0 and got == want
+
+
+def test_named_pipes(small, tmp_path):
+    data, want = small
+    for name in ("in", "out"):
+        os.mkfifo(tmp_path / name)
+    p = subprocess.Popen([BIN, *map(str, FILTER), tmp_path / "in", "-o", tmp_path / "out", "-q"])
+    t = threading.Thread(target=(tmp_path / "in").write_bytes, args=(data,))
+    t.start()
+    got = (tmp_path / "out").read_bytes()
+    t.join()
+    assert p.wait() == 0 and got == want
+    only(tmp_path, "in", "out")
+    assert (tmp_path / "out").is_fifo()
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_names_of_descriptors(name, small, tmp_path):
+    """Also when they stand for a file: it is written, the name in /dev is not replaced."""
+    data, want = small
+    assert command(*FILTER, "/dev/stdin", "-o", name, stdin=data).stdout == want
+    with open(tmp_path / "out", "wb") as f:
+        command(*FILTER, "/dev/stdin", "-o", name, stdin=data, stdout=f)
+    assert (tmp_path / "out").read_bytes() == want
+    assert os.path.islink("/dev/stdout") or not os.path.exists("/dev/stdout")
+
+
+def test_dev_null(small):
+    command(*FILTER, "-", "-o", "/dev/null", stdin=small[0])
+    assert not os.path.isfile("/dev/null")
+
+
+def test_an_existing_output_stays_without_force(small, tmp_path):
+    data, want = small
+    out = tmp_path / "out.y4m"
+    out.write_bytes(b"precious")
+    r = command(*FILTER, "-", "-o", out, stdin=data, code=USAGE)
+    assert "-f replaces it" in r.err and out.read_bytes() == b"precious"
+    command(*FILTER, "-", "-o", out, "-f", stdin=data)
+    assert out.read_bytes() == want
+    only(tmp_path, "out.y4m")
+
+
+def test_links(small, tmp_path):
+    data, want = small
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"precious")
+    link.symlink_to(target)
+    command(*FILTER, "-", "-o", link, stdin=data, code=USAGE)
+    command(*FILTER, "-", "-o", link, "-f", stdin=data)
+    assert target.read_bytes() == b"precious" and not link.is_symlink() and link.read_bytes() == want
+    link.unlink()
+    link.symlink_to(tmp_path / "nowhere")
+    assert "-f" in command(*FILTER, "-", "-o", link, stdin=data, code=USAGE).err
+    assert link.is_symlink()
+
+
+def test_input_is_output(small, tmp_path):
+    data, _ = small
+    a = tmp_path / "a.y4m"
+    a.write_bytes(data)
+    os.link(a, tmp_path / "b.y4m")
+    (tmp_path / "c.y4m").symlink_to(a)
+    for out in ("a.y4m", "b.y4m", "c.y4m"):
+        assert "same file" in command(*FILTER, "-f", a, "-o", tmp_path / out, code=USAGE).err
+    with open(a, "rb") as f:
+        assert "same file" in command(*FILTER, "-f", "-", "-o", a, stdin=f, code=USAGE).err
+    with open(a, "ab") as f:
+        assert "same file" in command(*FILTER, a, "-o", "-", stdout=f, code=USAGE).err
+    assert a.read_bytes() == data
+
+
+def test_a_folder_is_no_clip(small, tmp_path):
+    assert "is a folder" in command(*FILTER, tmp_path, "-o", "-", code=USAGE).err
+    assert "is a folder" in command(*FILTER, "-", "-o", tmp_path, "-f", stdin=small[0], code=USAGE).err
+    assert command(*FILTER, "-", "-o", tmp_path / "no" / "out", stdin=small[0], code=USAGE).err
+    assert command(*FILTER, "-", "-o", "", stdin=small[0], code=USAGE).err
+    only(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(small, tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        command(*FILTER, "-", "-o", tmp_path / "out", stdin=small[0], code=USAGE)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_missing_input(tmp_path):
+    r = command(*FILTER, tmp_path / "none.y4m", "-o", tmp_path / "out", code=USAGE)
+    assert "none.y4m" in r.err and "No such file" in r.err
+    only(tmp_path)
+
+
+# --- outputs that fail
+
+
+def test_full_disk(small):
+    r = command(*FILTER, "-", "-o", "/dev/full", stdin=small[0], code=ROOM)
+    assert "/dev/full: No space left" in r.err
+    with open("/dev/full", "wb") as full:
+        r = command(*FILTER, "-", "-o", "-", stdin=small[0], stdout=full, code=ROOM)
+    assert "standard output: No space left" in r.err
+
+
+def test_file_size_limit(small, tmp_path):
+    """At every step of the output: never a file that looks finished, never a rest."""
+    data, want = small
+    out = tmp_path / "out"
+    for limit in [*range(0, len(want), 37), len(want) - 1]:
+        r = command(*FILTER, "-", "-o", out, stdin=data, code=ROOM, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        assert "File too large" in r.err or "larger than" in r.err
+        only(tmp_path)
+    out.write_bytes(b"precious")
+    command(*FILTER, "-f", "-", "-o", out, stdin=data, code=ROOM, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50)))
+    assert out.read_bytes() == b"precious"
+    only(tmp_path, "out")
+
+
+def test_nobody_reads(small):
+    """A closed pipe: no noise, but no success either."""
+    data = small[0] + small[0][small[0].index(b"\n") + 1:] * 400
+    for take in (0, 1, 30, 500):
+        p = subprocess.Popen([BIN, *map(str, FILTER), "-", "-o", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        os.read(p.stdout.fileno(), take) if take and p.stdin.write(data[:10000]) and not p.stdin.flush() else None
+        p.stdout.close()
+        try:
+            p.stdin.write(data[10000:] if take else data)
+            p.stdin.close()
+        except BrokenPipeError:
+            pass
+        assert p.stderr.read() == b"" and p.wait() == ROOM
+
+
+def test_closed_descriptors(small, tmp_path):
+    (tmp_path / "in").write_bytes(small[0])
+    out = tmp_path / "out"
+    for fds in ((0,), (1,), (2,), (0, 1, 2)):
+        command(*FILTER, tmp_path / "in", "-o", out, "-f", preexec_fn=lambda: [os.close(fd) for fd in fds])
+        assert out.read_bytes() == small[1]
+    command(*FILTER, tmp_path / "in", "-o", "-", preexec_fn=lambda: os.close(1), code=ROOM)
+    only(tmp_path, "in", "out")
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
+@pytest.mark.parametrize("options", [[], ["--threads", "4", "--chroma"]], ids=["plain", "threads"])
+def test_signals_remove_the_temporary_file(sig, options, small, tmp_path):
+    data = small[0]
+    (tmp_path / "out").write_bytes(b"precious")
+    p = subprocess.Popen([BIN, *map(str, FILTER), "-f", *options, "-", "-o", tmp_path / "out"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdin.write(data[:-1])
+    p.stdin.flush()
+    until = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2:
+        assert p.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    p.send_signal(sig)
+    assert p.wait(60) == -sig
+    only(tmp_path, "out")
+    assert (tmp_path / "out").read_bytes() == b"precious"
+
+
+def test_nohup_is_respected(small, tmp_path):
+    data, want = small
+    p = subprocess.Popen([BIN, *map(str, FILTER), "-", "-o", tmp_path / "out", "-q"], stdin=subprocess.PIPE,
+                         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    p.stdin.write(data[:-1])
+    p.stdin.flush()
+    until = time.monotonic() + 60
+    while not list(tmp_path.iterdir()):
+        assert p.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    p.send_signal(signal.SIGHUP)
+    p.stdin.write(data[-1:])
+    p.stdin.close()
+    assert p.wait(60) == 0 and (tmp_path / "out").read_bytes() == want
+
+
+# --- clips that end or break
+
+
+@pytest.mark.parametrize("tag", ["420jpeg", "mono10"])
+def test_every_truncation(tag, tmp_path):
+    """Each length of a clip of three frames: the whole frames before the end are there, and what is missing is said."""
+    frames = pictures(tag, 3, 3, 3)
+    data = clip(tag, 3, 3, frames, "", [b"", b" Xab", b""])
+    want = command(*FILTER, "-", "-o", "-", "-q", stdin=data).stdout
+    head = data.index(b"\n") + 1
+    size = sum(p.nbytes for p in frames[0])
+    ends = [head, head + 6 + size, head + 6 + size + 10 + size, len(data)]
+    out, cut = tmp_path / "out", tmp_path / "cut"
+    for n in range(len(data) + 1):
+        whole = sum(n >= e for e in ends) - 1
+        to_file = n % 2 == 0
+        if to_file:
+            cut.write_bytes(data[:n])
+        r = command(*FILTER, cut if to_file else "-", "-o", out if to_file else "-", "-q", stdin=b"" if to_file else data[:n],
+                    code=OK if n in ends[1:] else CLIP)
+        if whole < 1:
+            assert not out.exists() and r.stdout == b""
+        else:
+            assert (out.read_bytes() if to_file else r.stdout) == want[:ends[whole]]
+        if n < head:
+            assert ("empty" if n == 0 else f"ends inside the header (at byte {n})") in r.err
+        elif n == head:
+            assert "no whole frame" in r.err
+        elif n in ends:
+            assert r.err == ""
+        else:
+            line = 10 if whole == 1 else 6
+            inside = n - ends[whole]
+            if inside < line:
+                assert f"ends inside the header of frame {whole} (at byte {n};" in r.err
+            else:
+                assert f"ends inside frame {whole} (at byte {n}: {inside - line} of its {size} bytes are there;" in r.err
+            if whole:
+                assert f"the {whole} frame{'s are' if whole > 1 else ' is'}"[:9] in r.err and ("out" in r.err or "standard output" in r.err)
+        only(tmp_path, *(["cut"] if cut.exists() else []), *(["out"] if out.exists() else []))
+        out.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("rest", [b"x", b"FRAMe\n", b"FRAMES\n", b"YUV4MPEG2 W1 H1\n", b"\n", b"\0" * 100, b"FRAME X\x01\n"])
+def test_rubbish_between_frames(rest, small, tmp_path):
+    data, want = small
+    r = command(*FILTER, "-", "-o", tmp_path / "out", stdin=data + rest + data, code=CLIP)
+    assert (tmp_path / "out").read_bytes() == want
+    assert "frame 3" in r.err and f"at byte {len(data)}" in r.err
+    only(tmp_path, "out")
+
+
+def test_short_chroma_rows_are_explained():
+    """The clips of FFmpeg 5.1 at odd widths over 8 bits: 7 bytes a chroma row of 4 samples."""
+    data = b"YUV4MPEG2 W7 H2 C420p10\n" + (b"FRAME\n" + bytes(7 * 2 * 2 + 2 * 7)) * 3
+    assert "FFmpeg" in command(*FILTER, "-", "-o", "-", stdin=data, code=CLIP).err
+    assert "FFmpeg" not in command(*FILTER, "-", "-o", "-", stdin=data.replace(b"420p10", b"444p10"), code=CLIP).err
+
+
+@pytest.mark.parametrize("text, why", [
+    (b"RIFF\x24\0\0\0AVI ", "is not a y4m clip"),
+    (b"YUV4MPEG2 W4\n", "no H tag"),
+    (b"YUV4MPEG2 W-4 H4\n", "'W-4'"),
+    (b"YUV4MPEG2 W4 H4 C411\n", "'C411' is not one of C: 420 "),
+    (b"YUV4MPEG2 W4 H4 C444alpha\n", "'C444alpha'"),
+    (b"YUV4MPEG2 W99999999999999999999 H4\n", "at most 65536 pixels a side"),
+    (b"YUV4MPEG2 W65536 H65536\n", "more than 268435456 pixels"),
+    (b"YUV4MPEG2 " + b"X" * 5000 + b"\n", "longer than 4096 bytes"),
+    (b"YUV4MPEG2 W4 H4\r\n", "control byte 0x0d"),
+    (b"YUV4MPEG2 W16384 H16384 C444p16\nFRAME\nabc", "3 of its 1610612736 bytes"),
+])
+def test_refused_headers(text, why, tmp_path):
+    r = command(*FILTER, "-", "-o", tmp_path / "out", stdin=text, code=CLIP)
+    assert why in r.err and "standard input" in r.err
+    only(tmp_path)
+
+
+def test_endless_header():
+    p = subprocess.Popen([BIN, *map(str, FILTER), "-", "-o", "-"], stdin=open("/dev/zero", "rb"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == CLIP and out == b"" and b"not a y4m clip" in err
+
+
+# --- models that are refused
+
+
+def refuse_model(model, code, tmp_path, *options):
+    """Nothing is read and nothing is written."""
+    folder = tmp_path / "out"
+    folder.mkdir(exist_ok=True)
+    (folder / "old").write_bytes(b"precious")
+    r, w = os.pipe()  # never written: whoever reads it waits for ever
+    with os.fdopen(r, "rb") as stdin, os.fdopen(w, "wb"):
+        err = command("filter", "-m", model, *options, "-", "-f", "-o", folder / "old", stdin=stdin, code=code).err
+        err2 = command("filter", "-m", model, *options, "-", "-o", folder / "new", stdin=stdin, code=code).err
+    assert err == err2
+    only(folder, "old")
+    assert (folder / "old").read_bytes() == b"precious"
+    return err
+
+
+def test_refused_models(tmp_path):
+    assert "none.onnx" in refuse_model(tmp_path / "none.onnx", USAGE, tmp_path)
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(b"")
+    refuse_model(bad, REFUSED, tmp_path)
+    bad.write_bytes(MODEL.read_bytes()[:-10])
+    refuse_model(bad, REFUSED, tmp_path)
+    bad.write_bytes(b"<html>")
+    refuse_model(bad, REFUSED, tmp_path)
+    assert refuse_model(tmp_path, USAGE, tmp_path)
+
+
+def test_wrong_digest(tmp_path):
+    model = tmp_path / "learned_filter_v1.onnx"
+    data = bytearray(MODEL.read_bytes())
+    data[len(data) // 2] ^= 1
+    model.write_bytes(data)
+    shutil.copy(SOURCE / "model/tiny/registry.json", tmp_path)
+    refuse_model(model, REFUSED, tmp_path, "--baseline")
+
+
+def test_wrong_kernels_and_threads(tmp_path):
+    assert "sse9" in refuse_model(MODEL, USAGE, tmp_path, "--kernels", "sse9")
+    for n in ("-1", "x", "1x", "", "257", "99999999999999999999"):
+        assert "--threads" in refuse_model(MODEL, USAGE, tmp_path, "--threads", n)
+
+
+def test_a_model_that_is_no_filter(small, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+    mean = helper.make_graph([helper.make_node("GlobalAveragePool", ["x"], ["y"])], "g",
+                             [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, "h", "w"])],
+                             [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 1, 1])])
+    onnx.save(helper.make_model(mean, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "mean.onnx")
+    r = command("filter", "-m", tmp_path / "mean.onnx", "-", "-o", tmp_path / "out", stdin=small[0], code=REFUSED)
+    assert "not a filter" in r.err and "frame 0" in r.err
+    only(tmp_path, "mean.onnx")
+
+
+# --- options, and what is said
+
+
+def test_frames(small):
+    data, want = small
+    head = want.index(b"\n") + 1
+    frame = (len(want) - head) // 3
+    for n in (1, 2, 3, 4):
+        assert command(*FILTER, "--frames", n, "-", "-o", "-", stdin=data).stdout == want[:head + frame * min(n, 3)]
+    assert command(*FILTER, "--frames", 2, "-", "-o", "-", stdin=data[:-1]).stdout == want[:head + 2 * frame]
+    for n in ("0", "-1", "x", ""):
+        assert "--frames" in command(*FILTER, "--frames", n, "-", "-o", "-", stdin=data, code=USAGE).err
+
+
+@pytest.mark.parametrize("argv, why", [
+    (["-o", "o", "i"], "-m"),
+    (["-m", MODEL, "-o", "o"], "no clip"),
+    (["-m", MODEL, "i"], "no output"),
+    (["-m", MODEL, "i", "j", "-o", "o"], "'j'"),
+    (["-m", MODEL, "i", "-o", "o", "--chrom", "--wrong"], "'--wrong'"),
+    (["-m", MODEL, "i", "-o", "o", "--frame"], "needs a value"),
+    (["-m", MODEL, "i", "-o", "o", "--chroma=1"], "takes no value"),
+    (["-m", MODEL, "i", "-o", "o", "--crhoma"], "did you mean '--chroma'"),
+    (["-m", MODEL, "i", "-o", "o", "-x"], "'-x'"),
+    (["-m", MODEL, "i", "-o"], "needs a value"),
+])
+def test_usage(argv, why, tmp_path):
+    r = command("filter", *argv, code=USAGE, cwd=tmp_path)
+    assert why in r.err and "vmaf-dnn filter --help" in r.err and r.stdout == b""
+    only(tmp_path)
+
+
+def test_quiet(small):
+    assert command(*FILTER, "-q", "-", "-o", "-", stdin=small[0]).err == ""
+    assert "ends inside" in command(*FILTER, "-q", "-", "-o", "-", stdin=small[0][:-1], code=CLIP).err
+
+
+def on_terminal(argv, data):
+    """What standard error shows on a terminal."""
+    main, sub = pty.openpty()
+    p = subprocess.Popen([BIN, *map(str, argv)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=sub)
+    os.close(sub)
+    t = threading.Thread(target=lambda: (p.stdin.write(data), p.stdin.close()))
+    t.start()
+    shown = b""
+    try:
+        while piece := os.read(main, 4096):
+            shown += piece
+    except OSError:
+        pass
+    t.join()
+    os.close(main)
+    return p.wait(), shown.decode()
+
+
+def test_progress_on_a_terminal(small, tmp_path):
+    data = clip("420jpeg", 640, 360, pictures("420jpeg", 640, 360, 6))
+    (tmp_path / "in").write_bytes(data)
+    code, shown = on_terminal([*FILTER, "--kernels", "c", tmp_path / "in", "-o", "/dev/null"], b"")
+    assert code == 0
+    assert re.search(r"\rframe \d/6 \d+ %  \d+\.\d fps", shown), shown
+    assert re.search(r"\r\x1b\[Kvmaf-dnn filter: 6 frames 640x360", shown), shown
+    code, shown = on_terminal([*FILTER, "-q", "-", "-o", "/dev/null"], small[0])
+    assert code == 0 and shown == ""
+    assert "\r" not in command(*FILTER, tmp_path / "in", "-o", "/dev/null").err
+
+
+def test_terminals_are_no_clips(small):
+    main, sub = pty.openpty()
+    assert "is a terminal" in command(*FILTER, "-", "-o", "-", stdin=small[0], stdout=sub, code=USAGE).err
+    with os.fdopen(sub, "rb") as f:
+        assert "is a terminal" in command(*FILTER, "-", "-o", "/dev/null", stdin=f, code=USAGE).err
+    os.close(main)
+
+
+def test_help():
+    r = command("filter", "--help")
+    assert r.err == "" and b"Example" in r.stdout and b"ffmpeg" in r.stdout
+    text = r.stdout.decode()
+    for option in ("--model", "--output", "--force", "--quiet", "--chroma", "--frames", "--allow-interlaced", "--threads", "--kernels", "--registry",
+                   "--baseline"):
+        assert option in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_memory_does_not_grow_with_the_clip(tmp_path):
+    """One frame in memory: 400 frames need no more than 4."""
+    if "asan" in BIN or subprocess.run(["nm", BIN], capture_output=True, text=True).stdout.find("__asan_init") >= 0:
+        pytest.skip("the sanitizer keeps what was freed")
+    peaks = []
+    for n in (4, 400):
+        one = pictures("420jpeg", 64, 48, 1)
+        (tmp_path / "in").write_bytes(clip("420jpeg", 64, 48, one * n))
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        pid = os.posix_spawn(BIN, [BIN, *map(str, FILTER), "-q", "-f", str(tmp_path / "in"), "-o", str(tmp_path / "out")], os.environ)
+        _, status, usage = os.wait4(pid, 0)
+        assert status == 0 and before >= 0
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] <= peaks[0] + 1024, peaks
+
+
+def test_ffmpeg_clips(tmp_path):
+    """What the field's decoder writes is read, and what comes out it reads again."""
+    if not shutil.which("ffmpeg"):
+        pytest.skip("no ffmpeg")
+    for pixels in ("yuv420p", "yuv422p", "yuv444p", "gray", "yuv420p10le", "yuv422p12le", "yuv444p14le", "yuv420p16le", "gray10le", "gray16le"):
+        # an even width: FFmpeg 5.1 writes 4:2:0 and 4:2:2 of more than 8 bits and odd width one byte a chroma row short
+        made = subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=38x23:r=5:d=0.6", "-pix_fmt", pixels, "-strict", "-1", "-f",
+                               "yuv4mpegpipe", "-"], capture_output=True)
+        assert made.returncode == 0, made.stderr
+        out = command(*FILTER, "-", "-o", "-", stdin=made.stdout).stdout
+        assert len(out) == len(made.stdout) and out != made.stdout
+        back = subprocess.run(["ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames,width,height,pix_fmt", "-of", "csv=p=0",
+                               "-f", "yuv4mpegpipe", "-"], input=out, capture_output=True, text=False)
+        assert back.stdout.decode().strip() == f"38,23,{pixels},3", back.stderr
