@@ -36,6 +36,15 @@ if [ -s "${TMPDIR:-/tmp}/style.$$" ]; then
 fi
 rm -f "${TMPDIR:-/tmp}/style.$$"
 
+# A test that no build runs is no test.
+for f in tests/test_*.c tests/*/test_*.py tests/test_*.py; do
+    [ -f "$f" ] || continue
+    stem=${f#tests/}
+    stem=${stem%.*}
+    case $f in *.c) stem=${stem#test_} ;; esac
+    grep -q "'$stem'" tests/meson.build || say "$f is not in tests/meson.build"
+done
+
 # Every header stands alone: a user's in strict C11 and C++, ours in C11 with what the build gives.
 alone() { # HEADER COMPILER...
     local header=$1 out
