@@ -141,7 +141,7 @@ static void test_v1(void **state)
                            {V1 "a/cpu.cfs_period_us", "10000\n"}), 2);
     assert_int_equal(QUOTA({SELF, self}, {MOUNTS, mounts}, {V1 "a/b/cpu.cfs_quota_us", "-1\n"},
                            {V1 "a/b/cpu.cfs_period_us", "100000\n"}), INT_MAX);
-    assert_int_equal(QUOTA({SELF, "12:cpuset,cpuacct:/set\n"}, {MOUNTS, mounts}, {V1 "set/cpu.cfs_quota_us", "1\n"},
+    assert_int_equal(QUOTA({SELF, "12:cpuset,cpuacct:/set\n1:name=cpu:/set\n"}, {MOUNTS, mounts}, {V1 "set/cpu.cfs_quota_us", "1\n"},
                            {V1 "set/cpu.cfs_period_us", "1\n"}), INT_MAX);
 }
 

@@ -181,31 +181,30 @@ static int create_temp(struct vd_file_out *out, const char *path)
         keep = NAME_MAX - 8;
     size_t size = dir + 1 + keep + 1 + 6 + 1;
     out->path = vd_strdup(path);
-    out->temp = vd_malloc(size);
-    if (!out->path || !out->temp) {
-        vd_free(out->temp);
-        out->temp = NULL; /* no file yet that abort could remove */
+    char *temp = vd_malloc(size); /* out's only when there is a file that abort should remove */
+    if (!out->path || !temp) {
+        vd_free(temp);
         vd_file_out_abort(out);
         return vd_nomem(size + len + 1);
     }
-    snprintf(out->temp, size, "%.*s.%.*s.", (int)dir, path, (int)keep, name);
+    snprintf(temp, size, "%.*s.%.*s.", (int)dir, path, (int)keep, name);
 
     int fd = -1;
     for (int tries = 0; fd < 0 && tries < 100; tries++) {
-        draw_letters(out->temp + size - 7);
-        out->temp[size - 1] = 0;
+        draw_letters(temp + size - 7);
+        temp[size - 1] = 0;
         /* the umask, or the folder's default ACL, makes the mode of a new file */
-        fd = open(out->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, exists ? 0600 : 0666);
+        fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, exists ? 0600 : 0666);
         if (fd < 0 && errno != EEXIST && errno != EINTR)
             break;
     }
     if (fd < 0) {
         int rc = fail_write(errno, path, "creating a temporary file beside it");
-        vd_free(out->temp);
-        out->temp = NULL;
+        vd_free(temp);
         vd_file_out_abort(out);
         return rc;
     }
+    out->temp = temp;
     if (exists) {
         /* the owner only where we may, as when root runs this; the mode always, last since chown clears bits of it */
         if ((st.st_uid != geteuid() || st.st_gid != getegid()) && fchown(fd, st.st_uid, st.st_gid) < 0)
