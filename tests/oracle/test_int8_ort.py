@@ -18,7 +18,7 @@ BIN = os.environ["VMAF_DNN_BIN"]
 SOURCE = Path(os.environ["VMAF_DNN_SOURCE"])
 MODEL = SOURCE / "model/tiny/learned_filter_v1.onnx"
 FRAMES = 50
-MAX_PIXELS = 6000  # the C kernels do all of this too
+MAX_PIXELS = 6000  # of most; the C kernels do all of this too
 SEED = int(os.environ.get("VMAF_DNN_SEED", int.from_bytes(os.urandom(4), "little")))
 VARIANTS = {
     "u8-channel": [],
@@ -59,7 +59,7 @@ def frames():
         f = rng.uniform(0.01, 0.3, (n, 4, 1, 1)) * x + rng.uniform(0.01, 0.3, (n, 4, 1, 1)) * y + rng.uniform(0, 6.3, (n, 4, 1, 1))
         return 0.5 + 0.12 * np.sin(f).sum(1)
 
-    shapes = [(1, 1, 1), (1, 1, 199), (1, 29, 1), (2, 3, 3), (3, 17, 19)]
+    shapes = [(1, 1, 1), (1, 1, 199), (1, 29, 1), (2, 3, 3), (3, 17, 19), (1, 151, 199), (1, 97, 131)]
     shapes += [(1, *size()) for _ in range(FRAMES - len(shapes))]
     for i, shape in enumerate(shapes):
         x = [
@@ -69,9 +69,9 @@ def frames():
             lambda: np.rint(rng.random(shape) * 255) / 255,
             lambda: rng.uniform(-1.5, 2.5, shape),
         ][i % 5]()
-        if i in (5, 6, 7, 8):
-            x = np.full(shape, [0.0, 1.0, 0.5, -0.25][i - 5])
-        if i == 9:  # one bright sample: every other falls into few steps
+        if i in (10, 11, 12, 13):
+            x = np.full(shape, [0.0, 1.0, 0.5, -0.25][i - 10])
+        if i == 14:  # one bright sample: every other falls into few steps
             x = np.full(shape, 0.01)
             x.flat[x.size // 2] = 1.0
         yield np.ascontiguousarray(x, dtype=np.float32)[:, None]
