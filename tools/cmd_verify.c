@@ -75,7 +75,7 @@ static void close_book(struct book *b)
  * printed too; another error is the caller's. */
 static int open_book(struct book *b, const char *path)
 {
-    struct vd_verdict v = {.id = path};
+    struct vd_verdict v = {.id = "registry"};
 
     if (!strcmp(b->r.path, path))
         return 0;
@@ -88,7 +88,7 @@ static int open_book(struct book *b, const char *path)
         vd_verdict_failed(&v, rc, "");
     for (int i = 0; rc >= 0 && i < b->n; i++)
         if (b->problem[i].row < 0)
-            vd_verdict_add(&v, "%s", b->problem[i].line);
+            vd_verdict_add(&v, "%s: %s", path, b->problem[i].line);
     b->wrong |= v.n > 0;
     return rc < 0 ? rc : 0;
 }
@@ -151,11 +151,14 @@ static int verify_path(struct book *b, const char *model, const char *registry)
         return rc == -EBADMSG ? 0 : rc;
 
     const char *slash = strrchr(c.fp32_path, '/');
-    struct vd_verdict v = {.id = slash ? slash + 1 : c.fp32_path};
+    const char *file = slash ? slash + 1 : c.fp32_path;
+    struct vd_verdict v = {.id = file};
     for (int i = 0; registry && i < b->r.n; i++)
-        if (b->r.row[i].onnx && !strcmp(b->r.row[i].onnx, v.id)) {
+        if (b->r.row[i].onnx && !strcmp(b->r.row[i].onnx, file)) {
             c.row = &b->r.row[i];
             c.registry = b->r.path;
+            if (c.row->id)
+                v.id = c.row->id;
             for (int k = 0; k < b->n; k++)
                 if (b->problem[k].row == i)
                     vd_verdict_add(&v, "%s", b->problem[k].line);

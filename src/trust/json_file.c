@@ -23,7 +23,8 @@ int vd_json_read(const char *path, json_t **json)
     vd_free(data);
     if (*json)
         return 0;
-    if (json_error_code(&e) == json_error_out_of_memory)
+    /* jansson has words for what is wrong with a text, but not for every allocation that fails. */
+    if (json_error_code(&e) == json_error_out_of_memory || !e.text[0])
         return vd_nomem(size);
     return vd_fail(EBADMSG, "%s:%d:%d: not JSON: %s", vd_shown(path), e.line, e.column, e.text);
 }
