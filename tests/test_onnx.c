@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The ONNX reader and writer on files built by hand: the wire format, tensors, attributes, names, what is written.
+ * What the onnx package can build is in oracle/test_onnx_files.py; what means harm in test_onnx_hostile.c and test_onnx_limits.c. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "common/status.h"
+#include "onnx/onnx_wire.h"
+#include "onnx_build.h"
+
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+/* A file that was read: the model points into data. */
+struct read_file {
+    struct vd_onnx_model m;
+    uint8_t *data;
+};
+
+static int read_buf(struct read_file *r, struct vd_buf file)
+{
+    assert_false(file.bad);
+    r->data = exact_copy(file.data, file.size);
+    int rc = vd_onnx_read(&r->m, r->data, file.size);
+    vd_free(file.data);
+    return rc;
+}
+
+static void done(struct read_file *r)
+{
+    vd_onnx_free(&r->m);
+    free(r->data);
+}
+
+static struct read_file accept(struct vd_buf file)
+{
+    struct read_file r;
+    vd_reason_clear();
+    if (read_buf(&r, file))
+        fail_msg("refused: %s", vd_reason());
+    return r;
+}
+
+#define refuse(err, word, file) refuse_(err, word, file, __LINE__)
+static void refuse_(int err, const char *word, struct vd_buf file, int line)
+{
+    static const struct vd_onnx_model zero;
+    struct read_file r;
+    vd_reason_clear();
+    int rc = read_buf(&r, file);
+    if (rc != -err || !strstr(vd_reason(), word))
+        fail_msg("line %d: got %d \"%s\", wanted %d and \"%s\"", line, rc, vd_reason(), -err, word);
+    assert_memory_equal(&r.m, &zero, sizeof zero);
+    done(&r);
+}
+
+static struct vd_buf raw_file(const void *p, size_t n)
+{
+    struct vd_buf b = {0};
+    vd_put(&b, p, n);
+    return b;
+}
+
+static struct vd_buf plus(struct vd_buf b, const void *p, size_t n)
+{
+    vd_put(&b, p, n);
+    return b;
+}
+
+static void test_minimal(void **state)
+{
+    (void)state;
+    struct read_file r = accept(model_of(graph_of()));
+    const struct vd_onnx_model *m = &r.m;
+    assert_int_equal(m->ir_version, 8);
+    assert_int_equal(m->opset, 13);
+    assert_string_equal(m->graph_name, "g");
+    const char *absent[] = {m->producer_name, m->producer_version, m->domain, m->doc, m->graph_doc};
+    for (size_t i = 0; i < COUNT(absent); i++)
+        assert_string_equal(absent[i], "");
+    assert_int_equal(m->n_node, 1);
+    assert_string_equal(m->node[0].op_type, "Relu");
+    assert_string_equal(m->node[0].name, "");
+    assert_string_equal(m->node[0].in[0], "x");
+    assert_string_equal(m->node[0].out[0], "y");
+    assert_int_equal(m->n_in, 1);
+    assert_int_equal(m->in[0].rank, 2);
+    assert_int_equal(m->in[0].dim[0], -1);
+    assert_string_equal(m->in[0].param[0], "n");
+    assert_int_equal(m->in[0].dim[1], 2);
+    assert_null(m->in[0].param[1]);
+    assert_int_equal(m->n_out, 1);
+    assert_int_equal(m->n_init, 0);
+    assert_null(vd_onnx_init(m, "x"));
+    assert_null(vd_onnx_attr(&m->node[0], "alpha"));
+    done(&r);
+}
+
+/* What follows a good model: fields of every wire type, known and unknown. */
+static void test_wire(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t n;
+        int err;
+        const char *word;
+    } cases[] = {
+        {"\xa0\x06\x05", 3, 0, NULL},                                      /* unknown field 100 of each wire type */
+        {"\xa1\x06\1\2\3\4\5\6\7\10", 10, 0, NULL},
+        {"\xa2\x06\x03xyz", 6, 0, NULL},
+        {"\xa5\x06\1\2\3\4", 6, 0, NULL},
+        {"\xa2\x06\x83\x80\x80\x80\x00xyz", 10, 0, NULL},                  /* a length in more bytes than it needs */
+        {"\xf8\xff\xff\xff\x0f\x01", 6, 0, NULL},                          /* the last field number, 2^29 - 1 */
+        {"\xf8\xff\xff\xff\x1f\x01", 6, EBADMSG, "field number"},          /* and one more bit */
+        {"\xf8\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01", 11, EBADMSG, "field number"},
+        {"\x00\x01", 2, EBADMSG, "field number"},
+        {"\x02\x01z", 3, EBADMSG, "field number"},
+        {"\xa3\x06\xa4\x06", 4, EBADMSG, "group"},
+        {"\xa4\x06", 2, EBADMSG, "group"},
+        {"\xa6\x06", 2, EBADMSG, "wire type 6"},
+        {"\xa7\x06", 2, EBADMSG, "wire type 7"},
+        {"\xa0\x06\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12, 0, NULL}, /* 2^64 - 1 */
+        {"\xa0\x06\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 12, EBADMSG, "more than 64 bits"},
+        {"\xa0\x06\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", 13, EBADMSG, "more than 64 bits"},
+        {"\xa0\x06\x80\x80\x80", 5, EBADMSG, "ends inside a number"},
+        {"\xa0\x06", 2, EBADMSG, "ends inside a number"},
+        {"\xa0", 1, EBADMSG, "ends inside a number"},
+        {"\xa1\x06\1\2\3\4\5\6\7", 9, EBADMSG, "ends inside field 100"},
+        {"\xa5\x06\1\2\3", 5, EBADMSG, "ends inside field 100"},
+        {"\xa2\x06\x04xyz", 6, EBADMSG, "says 4 bytes and 3 are left"},
+        {"\xa2\x06\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01xyz", 15, EBADMSG, "says 18446744073709551615 bytes"},
+        {"\xa2\x06\xff\xff\xff\xff\x07xyz", 10, EBADMSG, "says 2147483647 bytes"},
+        {"\x08\x08", 2, EBADMSG, "ir_version is there twice"},
+        {"\x3a\x00", 2, EBADMSG, "graph is there twice"},
+        {"\x32\x00\x32\x00", 4, EBADMSG, "doc_string is there twice"},
+        {"\x0a\x01z", 3, EBADMSG, "ir_version has wire type 2"},
+        {"\x10\x01", 2, EBADMSG, "producer_name has wire type 0"},
+        {"\x70\x01", 2, EBADMSG, "metadata_props has wire type 0"},
+        {"\xd2\x01\x00", 3, 0, NULL},                                      /* configuration: skipped */
+        {"\xd0\x01\x00", 3, EBADMSG, "configuration has wire type 0"},
+        {"\xa2\x01\x00", 3, EPERM, "training_info"},
+        {"\xca\x01\x00", 3, EPERM, "functions"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct vd_buf file = plus(model_of(graph_of()), cases[i].bytes, cases[i].n);
+        if (cases[i].err) {
+            refuse(cases[i].err, cases[i].word, file);
+        } else {
+            struct read_file r = accept(file);
+            done(&r);
+        }
+    }
+}
+
+/* The offset in the reason is the tag of the field that is wrong. */
+static void test_offset(void **state)
+{
+    (void)state;
+    struct vd_buf file = model_of(graph_of());
+    char word[32];
+    snprintf(word, sizeof word, "byte %zu:", file.size);
+    refuse(EBADMSG, word, plus(file, "\xa7\x06", 2));
+    refuse(EBADMSG, "byte 0:", raw_file("\x07", 1));
+}
+
+static void test_depth(void **state)
+{
+    (void)state;
+    static const uint8_t nested[] = {0x0a, 0x00};
+    struct vd_msg m, sub;
+    struct vd_field f;
+    vd_msg_open(&m, nested, sizeof nested);
+    struct vd_msg pass = m;
+    assert_int_equal(vd_msg_next(&pass, &f), 1);
+    assert_int_equal(vd_msg_next(&pass, &f), 0);
+    pass = m;
+    assert_int_equal(vd_msg_next(&pass, &f), 1);
+    for (int depth = 2; depth <= VD_WIRE_MAX_DEPTH; depth++, m = sub)
+        assert_int_equal(vd_msg_sub(&m, &f, &sub), 0);
+    assert_int_equal(vd_msg_sub(&m, &f, &sub), -EBADMSG);
+    assert_non_null(strstr(vd_reason(), "8 deep"));
+}
+
+static struct vd_buf typed_u8(const char *packed, size_t n)
+{
+    struct vd_buf t = tensor_of("w", VD_U8, (int64_t[]){3}, 1);
+    put_bytes(&t, TENSOR_INT32_DATA, packed, n);
+    return t;
+}
+
+static void test_tensor(void **state)
+{
+    (void)state;
+    static const float values[6] = {1.5f, -0.0f, INFINITY, 3e-45f, -2.25f, 0.1f};
+    struct vd_buf t = tensor_of("w", VD_F32, (int64_t[]){2, 3}, 2);
+    put_bytes(&t, TENSOR_RAW_DATA, values, sizeof values); /* little endian here, as in the file */
+    struct read_file r = accept(with_init(t));
+    const struct vd_onnx_tensor *w = vd_onnx_init(&r.m, "w");
+    assert_ptr_equal(w, &r.m.init[0]);
+    assert_int_equal(w->rank, 2);
+    assert_int_equal(w->count, 6);
+    assert_int_equal(w->size, 24);
+    assert_memory_equal(w->data, values, sizeof values);
+    for (size_t i = 0; i < 6; i++)
+        assert_true(vd_onnx_f32(w, i) == values[i] && signbit(vd_onnx_f32(w, i)) == signbit(values[i]));
+    assert_true(w->data > r.data); /* zero copy */
+    assert_null(vd_onnx_init(&r.m, "v"));
+    done(&r);
+
+    r = accept(with_init(typed_u8("\x00\xff\x01\x07", 4)));
+    assert_memory_equal(r.m.init[0].data, "\x00\xff\x07", 3);
+    done(&r);
+    refuse(EBADMSG, "ends inside a number", with_init(typed_u8("\x00\x01\x87", 3)));
+    refuse(EBADMSG, "2 values in int32_data where the shape asks for 3", with_init(typed_u8("\x00\x01", 2)));
+    refuse(EBADMSG, "4 values", with_init(typed_u8("\x00\x01\x02\x03", 4)));
+    refuse(EBADMSG, "is 256, which is no uint8", with_init(typed_u8("\x00\x80\x02\x03", 4)));
+    refuse(EBADMSG, "is -1, which is no uint8", with_init(typed_u8("\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x03", 12)));
+
+    static const float three[3];
+    t = typed_u8("\x00\x01\x02", 3);
+    put_bytes(&t, TENSOR_RAW_DATA, "abc", 3);
+    refuse(EBADMSG, "that has raw_data", with_init(t));
+    t = typed_u8("\x00\x01\x02", 3);
+    put_bytes(&t, TENSOR_FLOAT_DATA, three, sizeof three);
+    refuse(EBADMSG, "float_data in a tensor of uint8", with_init(t));
+    t = tensor_of("w", VD_U8, (int64_t[]){3}, 1);
+    put_bytes(&t, TENSOR_FLOAT_DATA, three, sizeof three);
+    refuse(EBADMSG, "float_data in a tensor of uint8", with_init(t));
+    t = tensor_of("w", VD_F32, (int64_t[]){3}, 1);
+    put_bytes(&t, TENSOR_FLOAT_DATA, three, sizeof three - 1);
+    refuse(EBADMSG, "float_data ends inside a number", with_init(t));
+    t = tensor_of("w", VD_F32, (int64_t[]){3}, 1);
+    put_bytes(&t, TENSOR_STRING_DATA, "abc", 3);
+    refuse(EBADMSG, "string_data in a tensor of float32", with_init(t));
+    refuse(EBADMSG, "it has no data and its shape asks for 3 values", with_init(tensor_of("w", VD_F32, (int64_t[]){3}, 1)));
+    for (int n = 10; n < 15; n++) {
+        t = tensor_of("w", VD_F32, (int64_t[]){3}, 1);
+        put_bytes(&t, TENSOR_RAW_DATA, values, (size_t)n);
+        if (n != 12)
+            refuse(EBADMSG, "bytes of raw_data where the shape asks for 12", with_init(t));
+        else
+            vd_free(t.data);
+    }
+    t = tensor_of("w", VD_BOOL, (int64_t[]){3}, 1);
+    put_bytes(&t, TENSOR_RAW_DATA, "\x00\x01\x02", 3);
+    refuse(EBADMSG, "element 2 of a bool tensor is 2", with_init(t));
+    t = tensor_of("w", VD_F32, (int64_t[]){3}, 1);
+    put_int(&t, TENSOR_TYPE, VD_F32);
+    refuse(EBADMSG, "data_type is there twice", with_init(t));
+    t = tensor_of("w", INT32_MAX, (int64_t[]){3}, 1);
+    refuse(EPERM, "unknown element type 2147483647", with_init(t));
+    t = (struct vd_buf){0};
+    put_int(&t, TENSOR_TYPE, (int64_t)1 << 32 | VD_F32);
+    put_str(&t, TENSOR_NAME, "w");
+    refuse(EBADMSG, "data_type is 4294967297", with_init(t));
+    refuse(EBADMSG, "initializer 0: tensor \"w\": byte", with_init(tensor_of("w", VD_F32, (int64_t[]){-1}, 1)));
+}
+
+static void test_attributes(void **state)
+{
+    (void)state;
+    struct vd_buf a = attr_of("pads", VD_ATTR_INTS);
+    put_int(&a, ATTR_INTS, -1);
+    put_bytes(&a, ATTR_INTS, "\x02\xac\x02", 3); /* packed, after one that is not */
+    put_bytes(&a, ATTR_INTS, "", 0);
+    put_int(&a, ATTR_INTS, INT64_MIN);
+    struct read_file r = accept(with_attr(a));
+    const struct vd_onnx_attr *got = vd_onnx_attr(&r.m.node[1], "pads");
+    assert_non_null(got);
+    assert_int_equal(got->type, VD_ATTR_INTS);
+    assert_int_equal(got->n, 4);
+    assert_memory_equal(got->v.ints, ((int64_t[]){-1, 2, 300, INT64_MIN}), 32);
+    assert_null(vd_onnx_attr(&r.m.node[1], "pad"));
+    done(&r);
+
+    static const float f[2] = {0.5f, -8.0f};
+    a = attr_of("floats", 0);
+    put_bytes(&a, ATTR_FLOATS, f, sizeof f);
+    r = accept(with_attr(a));
+    got = r.m.node[1].attr;
+    assert_int_equal(got->type, VD_ATTR_FLOATS);
+    assert_int_equal(got->n, 2);
+    assert_memory_equal(got->v.floats, f, sizeof f);
+    done(&r);
+
+    /* Left out: the type's zero. */
+    for (int type = VD_ATTR_FLOAT; type <= VD_ATTR_INTS; type++) {
+        if (type == 5)
+            continue;
+        if (type == VD_ATTR_TENSOR) {
+            refuse(EBADMSG, "it has no tensor", with_attr(attr_of("a", type)));
+            continue;
+        }
+        r = accept(with_attr(attr_of("a", type)));
+        got = r.m.node[1].attr;
+        assert_int_equal(got->type, type);
+        assert_int_equal(got->n, 0);
+        if (type == VD_ATTR_STRING)
+            assert_string_equal(got->v.s, "");
+        else
+            assert_int_equal(got->v.i, 0);
+        done(&r);
+    }
+    static const struct {
+        const char *s;
+        size_t n;
+        const char *word;
+    } strings[] = {{"a\0b", 3, "U+0000"}, {"\x1b[2J", 4, "U+001B"}, {"\xff", 1, "not UTF-8"}, {"\xc2\x9b", 2, "U+009B"}};
+    for (size_t i = 0; i < COUNT(strings); i++) {
+        a = attr_of("mode", VD_ATTR_STRING);
+        put_bytes(&a, ATTR_S, strings[i].s, strings[i].n);
+        refuse(EBADMSG, strings[i].word, with_attr(a));
+    }
+    a = attr_of("", VD_ATTR_INT);
+    refuse(EBADMSG, "attribute's name is empty", with_attr(a));
+    refuse(EPERM, "node 1: Elu: attribute \"a\": byte", with_attr(attr_of("a", 15)));
+    refuse(EPERM, "unknown attribute type -1", with_attr(attr_of("a", -1)));
+
+    struct vd_buf n = node_of("Elu", "y", "z"); /* many attributes: the other way to find two of one name */
+    for (int i = 0; i < 100; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "a%d", i == 99 ? 7 : i);
+        put_msg(&n, NODE_ATTR, attr_of(name, VD_ATTR_INT));
+    }
+    refuse(EBADMSG, "two attributes are named \"a7\"", with(GRAPH_NODE, n));
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *s;
+        const char *word; /* NULL: a good name */
+    } cases[] = {
+        {"a", NULL}, {"onnx::Conv_12", NULL}, {"/conv1/Conv output_0", NULL}, {"h\xc3\xb6he \xf0\x9f\x98\x80", NULL}, {"", "is empty"},
+        {"a\nb", "U+000A"}, {"a\tb", "U+0009"}, {"\x7f", "U+007F"}, {"\xc2\x80", "U+0080"}, {"\xe2\x80\xae", "U+202E"},
+        {"\xe2\x81\xa6", "U+2066"}, {"\xe2\x80\xa8", "U+2028"}, {"\xc0\x80", "not UTF-8"}, {"\xed\xa0\x80", "not UTF-8"},
+        {"\xf4\x90\x80\x80", "not UTF-8"}, {"\xf8\x88\x80\x80\x80", "not UTF-8"}, {"a\xe2\x82", "not UTF-8 (1 bytes in)"}, {"\x80", "not UTF-8"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct vd_buf t = tensor_of(cases[i].s, VD_F32, (int64_t[]){0}, 1);
+        if (cases[i].word) {
+            refuse(EBADMSG, cases[i].word, with_init(t));
+            continue;
+        }
+        struct read_file r = accept(with_init(t));
+        assert_string_equal(r.m.init[0].name, cases[i].s);
+        done(&r);
+    }
+    char longest[1025];
+    memset(longest, 'n', sizeof longest);
+    longest[1024] = 0;
+    refuse(EBADMSG, "has 1024 bytes, at most 1023", with_init(tensor_of(longest, VD_F32, (int64_t[]){0}, 1)));
+    longest[1023] = 0;
+    struct read_file r = accept(with_init(tensor_of(longest, VD_F32, (int64_t[]){0}, 1)));
+    assert_string_equal(r.m.init[0].name, longest);
+    done(&r);
+}
+
+static void test_graph(void **state)
+{
+    (void)state;
+    struct vd_buf n = node_of("Relu", "y", "z"), g = {0}, o = {0}, v = {0};
+    put_str(&n, NODE_DOMAIN, "ai.onnx.ml");
+    refuse(EPERM, "operator ai.onnx.ml:Relu", with(GRAPH_NODE, n));
+    put_str(&v, NODE_OP_TYPE, "Relu");
+    refuse(EBADMSG, "node 1: Relu: the node has no output", with(GRAPH_NODE, v));
+    put_msg(&g, GRAPH_NODE, node_of("Relu", "x", "y"));
+    refuse(EBADMSG, "the graph has no output", model_of(g));
+    put_str(&o, VALUE_NAME, "p");
+    put_msg(&o, VALUE_TYPE, (struct vd_buf){0});
+    refuse(EBADMSG, "graph output 1: \"p\": its type is empty", with(GRAPH_OUTPUT, o));
+    refuse(EBADMSG, "value_info has wire type 0", model_of(plus(graph_of(), "\x68\x00", 2)));
+    refuse(EPERM, "sparse initializers", model_of(plus(graph_of(), "\x7a\x00", 2)));
+    struct read_file r = accept(model_of(plus(graph_of(), "\x6a\x01\xff\x72\x01\xff\x82\x01\x01\xff", 10))); /* not looked into */
+    done(&r);
+    r = accept(with(GRAPH_NODE, node_of("Relu", "", "")));  /* left out, both of them */
+    assert_string_equal(r.m.node[1].in[0], "");
+    done(&r);
+
+    struct vd_buf m = {0}; /* imports of other domains, used or not; versions that do not fit */
+    put_int(&m, MODEL_IR_VERSION, 8);
+    put_msg(&m, MODEL_OPSET, opset_of("com.microsoft", 1));
+    put_msg(&m, MODEL_OPSET, opset_of("com.microsoft", 1));
+    put_msg(&m, MODEL_GRAPH, graph_of());
+    refuse(EBADMSG, "operator set is not imported", m);
+    for (int i = 0; i < 3; i++) {
+        static const int64_t wrong[] = {0, -7, ((int64_t)1 << 32) + 13};
+        m = (struct vd_buf){0};
+        put_int(&m, MODEL_IR_VERSION, 8);
+        put_msg(&m, MODEL_OPSET, opset_of("ai.onnx", wrong[i]));
+        put_msg(&m, MODEL_GRAPH, graph_of());
+        refuse(EPERM, "opset", m);
+        m = (struct vd_buf){0};
+        put_int(&m, MODEL_IR_VERSION, wrong[i]);
+        put_msg(&m, MODEL_OPSET, opset_of("ai.onnx", 13));
+        put_msg(&m, MODEL_GRAPH, graph_of());
+        refuse(EPERM, "IR version", m);
+    }
+}
+
+/* What is written, byte for byte; then what a model built by hand gives, with NULLs for what it does not say. */
+static void test_write(void **state)
+{
+    (void)state;
+    static const char want[] = "\x08\x08" "\x3a\x31"
+                               "\x0a\x0c\x0a\x01x\x12\x01y\x22\x04Relu" "\x12\x01g"
+                               "\x5a\x0f\x0a\x01x\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x00"
+                               "\x62\x0d\x0a\x01y\x12\x08\x0a\x06\x08\x0a\x12\x02\x0a\x00" "\x42\x02\x10\x0d";
+    struct vd_onnx_node node = {.op_type = "Relu", .in = (const char *[]){"x"}, .out = (const char *[]){"y"}, .n_in = 1, .n_out = 1};
+    struct vd_onnx_value in = {.name = "x", .type = VD_F32, .rank = 1, .dim = {0}};
+    struct vd_onnx_value out = {.name = "y", .type = VD_F16, .rank = 1, .dim = {-1}};
+    struct vd_onnx_model m = {.ir_version = 8, .opset = 13, .graph_name = "g", .node = &node, .n_node = 1, .in = &in, .n_in = 1, .out = &out, .n_out = 1};
+    struct vd_buf b = {0};
+    vd_put_str(&b, "before");
+    assert_int_equal(vd_onnx_write(&m, &b), 0);
+    assert_memory_equal(b.data, "before", 6);
+    assert_int_equal(b.size, 6 + sizeof want - 1);
+    assert_memory_equal(b.data + 6, want, sizeof want - 1);
+    struct vd_onnx_model back;
+    assert_int_equal(vd_onnx_read(&back, b.data + 6, b.size - 6), 0);
+    assert_int_equal(back.in[0].dim[0], 0); /* a dimension of zero is not an unknown one */
+    assert_int_equal(back.out[0].dim[0], -1);
+    assert_null(back.out[0].param[0]);
+    assert_int_equal(back.out[0].type, VD_F16);
+    vd_onnx_free(&back);
+    vd_free(b.data);
+}
+
+/* vd_onnx_init() on a model built by hand, before and after it is indexed. */
+static void test_index(void **state)
+{
+    (void)state;
+    struct vd_onnx_tensor t[3] = {{.name = "a"}, {.name = "b"}, {.name = "c"}};
+    struct vd_onnx_model m = {.init = t, .n_init = 2};
+    assert_ptr_equal(vd_onnx_init(&m, "b"), &t[1]);
+    assert_null(vd_onnx_init(&m, "c"));
+    assert_int_equal(vd_onnx_index(&m), 0);
+    assert_ptr_equal(vd_onnx_init(&m, "b"), &t[1]);
+    assert_null(vd_onnx_init(&m, "c"));
+    m.n_init = 3; /* the index is not of this array any more */
+    assert_ptr_equal(vd_onnx_init(&m, "c"), &t[2]);
+    t[2].name = "a";
+    assert_int_equal(vd_onnx_index(&m), -EBADMSG);
+    assert_ptr_equal(vd_onnx_init(&m, "b"), &t[1]);
+    vd_arena_free(&m.arena);
+}
+
+static void test_types(void **state)
+{
+    (void)state;
+    static const struct {
+        int type;
+        size_t size;
+        const char *name;
+    } types[] = {{VD_F32, 4, "float32"}, {VD_U8, 1, "uint8"}, {VD_S8, 1, "int8"}, {VD_U16, 2, "uint16"}, {VD_S16, 2, "int16"},
+                 {VD_S32, 4, "int32"}, {VD_S64, 8, "int64"}, {VD_STRING, 0, "string"}, {VD_BOOL, 1, "bool"}, {VD_F16, 2, "float16"},
+                 {VD_F64, 8, "float64"}, {VD_U32, 4, "uint32"}, {VD_U64, 8, "uint64"}, {16, 0, "bfloat16"}, {0, 0, "type?"},
+                 {-1, 0, "type?"}, {29, 0, "type?"}, {INT32_MIN, 0, "type?"}};
+    for (size_t i = 0; i < COUNT(types); i++) {
+        assert_int_equal(vd_type_size(types[i].type), types[i].size);
+        assert_string_equal(vd_type_name(types[i].type), types[i].name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_minimal), cmocka_unit_test(test_wire),       cmocka_unit_test(test_offset),
+        cmocka_unit_test(test_depth),   cmocka_unit_test(test_tensor),    
+        cmocka_unit_test(test_attributes), cmocka_unit_test(test_names),   cmocka_unit_test(test_graph),
+        cmocka_unit_test(test_write),   cmocka_unit_test(test_index),      cmocka_unit_test(test_types),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
