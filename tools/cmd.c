@@ -17,15 +17,20 @@
 
 enum { MAX_WORD = 64, MAX_LINE = 1024 };
 
+char *vd_clean(char *s)
+{
+    for (char *p = s; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    return s;
+}
+
 static void say(const char *name, const char *fmt, va_list ap)
 {
     char line[MAX_LINE];
 
     vsnprintf(line, sizeof(line), fmt, ap);
-    for (char *p = line; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
-    fprintf(stderr, "vmaf-dnn %s: %s\n", name, line);
+    fprintf(stderr, "vmaf-dnn%s%s: %s\n", name ? " " : "", name ? name : "", vd_clean(line));
 }
 
 void vd_say(const struct vd_cmd *c, const char *fmt, ...)
@@ -33,7 +38,7 @@ void vd_say(const struct vd_cmd *c, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    say(c->name, fmt, ap);
+    say(c ? c->name : NULL, fmt, ap);
     va_end(ap);
 }
 
@@ -129,7 +134,7 @@ const char *vd_closest(const char *word, const char *const *list)
         size_t d = distance(word, *list);
         if (strlen(word) >= 3 && !strncmp(word, *list, strlen(word)))
             d = 1;
-        if (d < best && 2 * d < strlen(*list)) {
+        if (d < best && (d == 1 || 2 * d < strlen(*list))) {
             best = d;
             found = *list;
         }

@@ -42,7 +42,7 @@ static int finish(int code)
     if (!fflush(stdout) && !ferror(stdout))
         return code;
     if (errno != EPIPE)
-        fprintf(stderr, "vmaf-dnn: cannot write standard output: %s\n", strerror(errno));
+        vd_say(NULL, "cannot write standard output: %s", strerror(errno));
     return code == VD_EXIT_OK ? VD_EXIT_ROOM : code;
 }
 
@@ -76,9 +76,9 @@ static int unknown(const char *word)
     const char *near = vd_closest(word, names);
     const char *what = word[0] == '-' ? "option" : "command";
     if (near && word[0] != '-')
-        fprintf(stderr, "vmaf-dnn: unknown %s '%s'; did you mean '%s'? 'vmaf-dnn --help' lists them all\n", what, word, near);
+        vd_say(NULL, "unknown %s '%.80s'; did you mean '%s'? 'vmaf-dnn --help' lists them all", what, word, near);
     else
-        fprintf(stderr, "vmaf-dnn: unknown %s '%s'; 'vmaf-dnn --help' lists what there is\n", what, word);
+        vd_say(NULL, "unknown %s '%.80s'; 'vmaf-dnn --help' lists what there is", what, word);
     return VD_EXIT_USAGE;
 }
 
