@@ -81,7 +81,7 @@ rm -rf "$model"
 mkdir "$model"
 cp model/tiny/* "$model/"
 rm -f "$model/$id.int8.onnx"
-show "$run" quantize dynamic "$model/$id.onnx" -f
+show "$run" quantize dynamic "$model/$id.onnx"
 cmp "$model/$id.int8.onnx" "model/tiny/$id.int8.onnx" || die 'the int8 file is not the one that is shipped'
 echo '   the same bytes'
 say 'verify: digests, schema, and graph against sidecar against registry'
@@ -110,17 +110,17 @@ done
 
 # --- before and after: one detail, three times
 picture=$dir/before_after.png
-w=$((width < 400 ? width : 400)) h=$((height < 300 ? height : 300))
+w=$((width < 266 ? width : 266)) h=$((height < 200 ? height : 200))
 at="(iw-$w)/2:(ih-$h)/2" n=$((frames / 2))
-if [ -z "$CLIP" ] && [ "$step" -eq 4 ]; then at=840:20 n=60; fi # the head of the bird
+if [ -z "$CLIP" ] && [ "$step" -eq 4 ]; then at=780:140 n=30; fi # feathers
 panel() { # LABEL
-    printf "select=eq(n\\,%d),crop=%d:%d:%s,scale=%d:%d:flags=neighbor,format=rgb24%s" "$n" "$w" "$h" "$at" $((2 * w)) $((2 * h)) "$1"
+    printf "select=eq(n\\,%d),crop=%d:%d:%s,scale=%d:%d:flags=neighbor,format=rgb24%s" "$n" "$w" "$h" "$at" $((3 * w)) $((3 * h)) "$1"
 }
 compose() { # labels? "yes" or "no"
     local labels=(clean degraded 'int8 filtered') chain='' i
     for i in 0 1 2; do
         local text=''
-        [ "$1" = no ] || text=",drawtext=text='${labels[i]}':x=12:y=h-th-12:fontsize=32:fontcolor=white:box=1:boxcolor=black@0.6:boxborderw=8"
+        [ "$1" = no ] || text=",drawtext=text='${labels[i]}':x=12:y=h-48:fontsize=32:fontcolor=white:box=1:boxcolor=black@0.6:boxborderw=8"
         chain+="[$i:v]$(panel "$text")[p$i];"
     done
     ff -i "$dir/clean.y4m" -i "$dir/degraded.y4m" -i "$dir/int8.y4m" -filter_complex "${chain}[p0][p1][p2]hstack=inputs=3" \
