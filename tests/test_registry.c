@@ -5,6 +5,15 @@
 
 #include "trust_files.h"
 
+int fsync(int fd);
+
+/* Takes precedence over libc's: no power cut follows, and tests should not wait for disks. */
+int fsync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
 static struct vd_registry reg;
 static struct vd_sidecar side;
 
@@ -314,6 +323,7 @@ static void test_prefixes(void **state)
     (void)state;
     snprintf(text, sizeof text, "%s", registry_of(full_row()));
     for (size_t n = 0; n < strlen(text); n++) {
+        unlink(registry_path); /* some file systems flush what is truncated */
         assert_true(temp_put(registry_path, text, n));
         assert_int_equal(vd_registry_load(registry_path, &reg), -EBADMSG);
         assert_non_null(strstr(vd_reason(), "registry.json:1:"));
@@ -331,6 +341,7 @@ static void test_bits(void **state)
     for (size_t i = 0; i < n; i++)
         for (int bit = 0; bit < 8; bit++) {
             text[i] = (char)(text[i] ^ 1 << bit);
+            unlink(registry_path);
             assert_true(temp_put(registry_path, text, n));
             int rc = vd_registry_load(registry_path, &reg);
             text[i] = (char)(text[i] ^ 1 << bit);
@@ -436,7 +447,7 @@ static void test_set_quant_link(void **state)
 /* Several at once: no row is lost. */
 static void test_writers(void **state)
 {
-    enum { WRITERS = 6, ROUNDS = 8 };
+    enum { WRITERS = 6, ROUNDS = 25 };
     char rows[6000] = "", name[32];
     pid_t child[WRITERS];
 
