@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "gate/gate.h"
+
+#include <math.h>
+
+/* Sums of so many float32 are exact in float64 to the last bit or nearly: a constant side has a variance of exactly 0. */
+enum { CHUNK = 4096 };
+
+/* Means and central moments of one chunk in two passes, then joined to what is there (Chan, Golub, LeVeque). */
+static void add_chunk(struct vd_compare *c, const float *a, const float *b, size_t n)
+{
+    double sum_a = 0, sum_b = 0;
+    size_t finite = 0;
+    for (size_t i = 0; i < n; i++) {
+        const bool fa = isfinite(a[i]), fb = isfinite(b[i]);
+        c->nonfinite_a |= !fa;
+        c->nonfinite_b |= !fb;
+        if (!fa || !fb) {
+            c->worst_abs = INFINITY;
+            continue;
+        }
+        sum_a += (double)a[i];
+        sum_b += (double)b[i];
+        finite++;
+    }
+    if (!finite)
+        return;
+    const double k = (double)finite, mean_a = sum_a / k, mean_b = sum_b / k;
+    double m2_a = 0, m2_b = 0, cov = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(a[i]) || !isfinite(b[i]))
+            continue;
+        const double da = (double)a[i] - mean_a, db = (double)b[i] - mean_b, d = fabs((double)a[i] - (double)b[i]);
+        m2_a += da * da;
+        m2_b += db * db;
+        cov += da * db;
+        c->sum_sq += d * d;
+        if (d > c->worst_abs)
+            c->worst_abs = d;
+    }
+    const double had = (double)c->n, all = had + k, da = mean_a - c->mean_a, db = mean_b - c->mean_b, w = had * k / all;
+    c->mean_a += da * k / all;
+    c->mean_b += db * k / all;
+    c->m2_a += m2_a + da * da * w;
+    c->m2_b += m2_b + db * db * w;
+    c->cov += cov + da * db * w;
+    c->n += finite;
+}
+
+void vd_compare_add(struct vd_compare *c, const float *a, const float *b, size_t n)
+{
+    for (size_t at = 0; at < n; at += CHUNK)
+        add_chunk(c, a + at, b + at, n - at < CHUNK ? n - at : CHUNK);
+}
+
+double vd_compare_plcc(const struct vd_compare *c)
+{
+    if (c->nonfinite_a || c->nonfinite_b || !(c->m2_a > 0) || !(c->m2_b > 0))
+        return NAN;
+    return fmax(-1, fmin(1, c->cov / (sqrt(c->m2_a) * sqrt(c->m2_b))));
+}
+
+double vd_compare_rmse(const struct vd_compare *c)
+{
+    return c->nonfinite_a || c->nonfinite_b || !c->n ? NAN : sqrt(c->sum_sq / (double)c->n);
+}
+
+double vd_psnr(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double d = (double)a[i] - (double)b[i];
+        sum += d * d;
+    }
+    return sum > 0 || isnan(sum) ? -10 * log10(sum / (double)n) : INFINITY;
+}

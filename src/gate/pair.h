@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_PAIR_H
+#define VD_PAIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "trust/trust.h"
+#include "vmaf_dnn/vmaf_dnn.h"
+
+/* The fp32 file and the int8 file of one model, open side by side and run on the same samples. */
+
+enum { VD_FP32, VD_INT8 };
+
+struct vd_pair {
+    vmaf_dnn_session *session[2];
+    bool pinned, all_int8;
+    size_t n_in, n_out;
+    vmaf_dnn_input *in;       /* shapes are set, data is sample[i] */
+    float **sample;           /* by input: the caller fills in[i].count floats */
+    vmaf_dnn_output *out[2];  /* by output */
+    float *result[2];         /* all outputs of one side, one after the other */
+    size_t n_result;
+};
+
+struct vd_pair_how {
+    int threads;
+    const char *kernels, *registry;
+    int w, h; /* for symbolic width and height */
+};
+
+/* file: the fp32 file as resolved with baseline set. Opens both sides as every user opens them, and holds what is open against
+ * that: -EKEYREJECTED when it is something else. Errors as vd_gate(). On failure p is empty. */
+int vd_pair_open(struct vd_pair *p, const char *path_or_id, const struct vd_resolved *file, const struct vd_pair_how *how);
+void vd_pair_close(struct vd_pair *p);
+/* Both sides on the samples, into result. */
+int vd_pair_run(struct vd_pair *p);
+/* The one input is a picture [N,1,H,W] with N 1 here. */
+bool vd_pair_takes_picture(const struct vd_pair *p, int *w, int *h);
+/* The one output has the shape of the one input. */
+bool vd_pair_gives_picture(const struct vd_pair *p);
+
+#endif
