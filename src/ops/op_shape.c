@@ -283,6 +283,9 @@ static int slice_of(const struct vd_op_call *c, struct slice *s)
             return vd_op_fail(c, EBADMSG, "input 4 (steps) has 0");
         int64_t from = start[i] < 0 ? (start[i] < -dim ? -1 : start[i] + dim) : start[i];
         int64_t to = end[i] < 0 ? (end[i] < -dim ? -1 : end[i] + dim) : end[i];
+        /* The largest integers mean "to the end" in both directions, as in ONNX Runtime. */
+        if (by < 0 && (end[i] == INT32_MAX || end[i] == INT64_MAX))
+            to = -1;
         from = by > 0 ? clamp(from, 0, dim) : clamp(from, 0, dim - 1);
         to = by > 0 ? clamp(to, 0, dim) : clamp(to, -1, dim - 1);
         s->start[axis] = from;
