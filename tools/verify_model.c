@@ -176,7 +176,7 @@ static void check_file(struct file *f, const char *path, const char *digest, con
     }
     vd_sha256_hex(f->data, f->size, f->sha256);
     if (digest && strcmp(digest, f->sha256))
-        vd_verdict_add(v, "%s: its sha256 is %s, and %s is %s", base(path), f->sha256, key, digest);
+        vd_verdict_add(v, "%s: its sha256 is %s, and the recorded %s is %s", base(path), f->sha256, key, digest);
     rc = vd_onnx_read(&f->model, f->data, f->size);
     if (rc) {
         vd_verdict_failed(v, rc, base(path));
