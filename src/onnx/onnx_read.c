@@ -96,7 +96,7 @@ static int model(struct vd_onnx_model *m, const struct vd_msg *msg)
     struct vd_msg graph;
     int rc;
     if ((rc = vd_msg_scan(msg, model_fields, COUNT(model_fields), got)) < 0)
-        return rc;
+        return vd_context(rc, "not an ONNX model, or a damaged one");
     m->ir_version = (int64_t)got[MODEL_IR_VERSION].f.v;
     m->model_version = (int64_t)got[MODEL_VERSION].f.v;
     if (!got[MODEL_IR_VERSION].n || !got[MODEL_GRAPH].n)
