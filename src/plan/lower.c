@@ -118,7 +118,7 @@ void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f)
         float lo, hi;
         if (is(n, "Add")) {
             const int other = other_input(n, f->out);
-            if (other == f->out || !same_shape(&l->t[n->out[0]], &l->t[f->out]))
+            if (!same_shape(&l->t[n->out[0]], &l->t[f->out]))
                 return;
             if (f->bias < 0 && !f->clamp && f->residual < 0 && per_channel(l, other, l->t[f->out].rank, l->t[f->out].dim[1]))
                 f->bias = other;

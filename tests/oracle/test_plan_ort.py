@@ -190,7 +190,7 @@ def test_dynamic_pattern(tmp_path, case):
     rng = rng_of(200 + case)
     ch = int(rng.integers(1, 8))
     same = dict(kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-    size = [1, ch, int(rng.integers(1, 50)), int(rng.integers(1, 90))]
+    size = [1, ch, int(rng.integers(1, 50)), ch if case % 16 == 6 else int(rng.integers(1, 90))]
     n = Net(rng)
     weights = lambda: rng.standard_normal((ch, ch, 3, 3)).astype(np.float32)
     bias = lambda: rng.standard_normal(ch).astype(np.float32) if rng.integers(3) else None
@@ -205,7 +205,7 @@ def test_dynamic_pattern(tmp_path, case):
     b = dynamic_conv(n, n.node("DynamicQuantizeLinear", [a], 3), weights(), bias(), same, form ^ 5)
     if case % 5 == 0:
         b = n.node("Relu", [b])
-    kind = case % 7
+    kind = case % 8
     if kind < 2:
         b = n.node("Add", [b, "x"])
     elif kind == 2:
@@ -214,6 +214,10 @@ def test_dynamic_pattern(tmp_path, case):
         b = n.node("Add", [b, b])
     elif kind == 4:
         b = n.node("Add", [b, n.const(rng.standard_normal((1, ch, 1, size[3])).astype(np.float32))])  # broadcasts: not a residual
+    elif kind == 5:
+        b = n.node("Add", [n.node("Relu", [b]), b])  # the value before Relu has a second reader
+    elif kind == 6:
+        b = n.node("Add", [b, n.const(rng.standard_normal(size[3]).astype(np.float32))])  # along the row, also where W is C
     if case % 2:
         b = n.node("Clip", [b, n.const(np.float32(0)), n.const(np.float32(1))])
     if case % 11 == 0:
@@ -237,6 +241,32 @@ def test_conv_f16(tmp_path, case):
     m = n.model([h.make_tensor_value_info("x", T.FLOAT16, shape)], [h.make_tensor_value_info("y", T.FLOAT16, [None] * 4)])
     x = rng.standard_normal(shape).astype(np.float16)
     check(tmp_path, m, {"x": x}, False, 2.0**-8)
+
+
+@pytest.mark.parametrize("k,fits", [(33024, True), (33026, False)])
+def test_sums_fit_32_bits(tmp_path, k, fits):
+    """255 * 255 * 33025 is the last multiple below 2^31."""
+    n = Net(None)
+    w = np.full((1, k, 1, 1), 255, np.uint8)
+    n.nodes.append(h.make_node("ConvInteger", ["x", n.const(w)], ["y"]))
+    shape = [1, k, 1, 2]
+    m = n.model([h.make_tensor_value_info("x", T.UINT8, shape)], [h.make_tensor_value_info("y", T.INT32, [None] * 4)])
+    x = np.full(shape, 255, np.uint8)
+    if fits:
+        check(tmp_path, m, {"x": x}, True)
+        return
+    (tmp_path / "m.onnx").write_bytes(m.SerializeToString())
+    np.save(tmp_path / "x.npy", x)
+    r = subprocess.run([BIN, "run", str(tmp_path / "m.onnx"), "--in", f"x={tmp_path}/x.npy"], capture_output=True, text=True)
+    assert r.returncode == 4 and "32 bits" in r.stderr, r.stderr
+
+
+def test_the_filter_is_ten_steps(tmp_path):
+    """Every operator of the shipped models is part of a convolution's step, in fp32 and in int8."""
+    folder = os.path.join(os.environ["VMAF_DNN_SOURCE"], "model/tiny")
+    for name in ("learned_filter_v1.onnx", "learned_filter_v1.int8.onnx"):
+        r = subprocess.run([BIN, "inspect", os.path.join(folder, name)], capture_output=True, text=True)
+        assert r.returncode == 0 and ", 10 steps," in r.stdout, r.stdout + r.stderr
 
 
 def test_weights_and_bias_from_the_graph(tmp_path):
