@@ -231,6 +231,16 @@ static void test_header_text(void **state)
     assert_int_equal(vd_npy_header(h, VMAF_DNN_F16, 0, NULL), 128);
     assert_memory_equal(h + 10, "{'descr': '<f2', 'fortran_order': False, 'shape': (), }  ", 57);
 
+    /* where the padding steps: NumPy leaves the first dimension room for 21 digits */
+    int64_t step[8] = {1, 1000000000000000000, 10, 1, 1, 1, 1, 1};
+    for (int i = 0; i < 2; i++) {
+        step[2] = 10;
+        assert_int_equal(vd_npy_header(h, VMAF_DNN_F32, 8, step), 128);
+        step[2] = 100;
+        assert_int_equal(vd_npy_header(h, VMAF_DNN_F32, 8, step), 192);
+        step[0] = INT64_MAX;
+    }
+
     /* the longest fits the room */
     size_t n = vd_npy_header(h, VMAF_DNN_BOOL, 8, shape8);
     assert_true(n <= VD_NPY_HEADER_ROOM && n % 64 == 0);
