@@ -368,8 +368,8 @@ static void test_set_quant(void **state)
     static const char after[] = "{\n  \"schema_version\": 1,\n  \"models\": [\n"
         "    {\n      \"notes\": \"\xc3\xa9 / \\\" \\n\",\n      \"id\": \"a\",\n      \"kind\": \"nr\",\n      \"onnx\": \"a.onnx\",\n"
         "      \"sha256\": \"%s\"%s\n    },\n"
-        "    {\n      \"id\": \"z\",\n      \"kind\": \"fr\",\n      \"onnx\": \"z.onnx\",\n      \"sha256\": \"%s\",\n"
-        "      \"quant_accuracy_budget_plcc\": 0.1,\n      \"mine\": [\n        1e-7,\n        123456789.123,\n        {}\n      ]%s\n    }\n"
+        "    {\n      \"id\": \"z\",\n      \"kind\": \"fr\",\n      \"onnx\": \"z.onnx\",\n      \"sha256\": \"%s\"%s,\n"
+        "      \"quant_accuracy_budget_plcc\": 0.1,\n      \"mine\": [\n        1e-7,\n        123456789.123,\n        {}\n      ]\n    }\n"
         "  ],\n  \"mine\": true\n}\n";
     char text[4000], want[4000], quant[300], other[300];
     const char *d = digest_of(fp32_bytes), *q = digest_of(int8_bytes);
@@ -387,6 +387,13 @@ static void test_set_quant(void **state)
     snprintf(other, sizeof other, ",\n      \"quant_mode\": \"qat\",\n      \"int8_sha256\": \"%s\"", d);
     assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_QAT, d), 0);
     snprintf(want, sizeof want, after, d, other, d, quant);
+    assert_string_equal(slurp(registry_path), want);
+    /* Where there is a quant_mode already, its digest comes next to it. */
+    snprintf(text, sizeof text, "%s", with(with(want, quant, ""), "\"id\": \"z\"", "\"quant_mode\": \"fp32\",\n      \"id\": \"z\""));
+    put("registry.json", text);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q), 0);
+    snprintf(text, sizeof text, "%s,\n      \"id\": \"z\"", quant + 8);
+    snprintf(want, sizeof want, "%s", with(with(want, quant, ""), "\"id\": \"z\"", text));
     assert_string_equal(slurp(registry_path), want);
     assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_FP32, NULL), 0);
     assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_FP32, NULL), 0);

@@ -100,6 +100,24 @@ int vd_json_update(const char *path, vd_json_change *change, vd_json_change *che
     return rc;
 }
 
+/* Both keys where a reader looks for them: in their places, else after quant_mode, else after sha256. */
+static int quant_insert(json_t *o, json_t *mode, json_t *digest)
+{
+    const char *anchor = json_object_get(o, "quant_mode") ? "quant_mode" : "sha256", *key;
+    json_t *all = json_object(), *v;
+    int bad = !all;
+
+    json_object_foreach(o, key, v) {
+        if (strcmp(key, "quant_mode") && strcmp(key, "int8_sha256"))
+            bad |= json_object_set(all, key, v);
+        if (!strcmp(key, anchor))
+            bad |= json_object_set(all, "quant_mode", mode) | json_object_set(all, "int8_sha256", digest);
+    }
+    bad = bad || json_object_clear(o) || json_object_update(o, all);
+    json_decref(all);
+    return bad;
+}
+
 int vd_quant_put(json_t *o, const struct vd_quant *q)
 {
     if ((q->mode == VD_QUANT_FP32) != !q->int8_sha256)
@@ -110,8 +128,15 @@ int vd_quant_put(json_t *o, const struct vd_quant *q)
         json_object_del(o, "int8_sha256");
         return 0;
     }
-    if (json_object_set_new(o, "quant_mode", json_string(vd_quant_mode_name(q->mode))) ||
-        json_object_set_new(o, "int8_sha256", json_string(q->int8_sha256)))
-        return vd_nomem(64);
-    return 0;
+    json_t *mode = json_string(vd_quant_mode_name(q->mode)), *digest = json_string(q->int8_sha256);
+    int bad;
+    if (!mode || !digest)
+        bad = 1;
+    else if (json_object_get(o, "quant_mode") && json_object_get(o, "int8_sha256"))
+        bad = json_object_set(o, "quant_mode", mode) | json_object_set(o, "int8_sha256", digest);
+    else
+        bad = quant_insert(o, mode, digest);
+    json_decref(mode);
+    json_decref(digest);
+    return bad ? vd_nomem(64) : 0;
 }
