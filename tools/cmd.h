@@ -34,7 +34,8 @@ int vd_report(int rc);
 int vd_exit_code(int rc);
 /* The same for an output that cannot be made or written; says nothing when nobody reads it (-EPIPE). */
 int vd_report_output(int rc);
-/* "vmaf-dnn NAME: text" on standard error (a warning, a summary, a reason of its own); c NULL: without a name. Control bytes become '?'. */
+/* "vmaf-dnn NAME: text" on standard error (a warning, a summary, a reason of its own); c NULL: without a name.
+ * Control bytes become '?'. */
 void vd_say(const struct vd_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *vd_clean(char *s); /* control bytes to '?', in place; returns s */
 /* getopt_long() whose messages are vd_usage()'s: the next option, -1 after the last, '?' when vd_usage() has spoken.

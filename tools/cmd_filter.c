@@ -217,7 +217,8 @@ static int write_frame(struct filter *f)
 static int64_t expected_frames(const struct filter *f)
 {
     struct stat st;
-    int64_t n = !fstat(f->fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0 ? vd_y4m_guess_frames(&f->clip, (uint64_t)st.st_size) : 0;
+    bool is_file = !fstat(f->fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0;
+    int64_t n = is_file ? vd_y4m_guess_frames(&f->clip, (uint64_t)st.st_size) : 0;
 
     return f->max_frames && (!n || n > f->max_frames) ? f->max_frames : n;
 }
@@ -255,8 +256,8 @@ static void print_summary(const struct filter *f, double seconds)
     char what[512];
 
     vd_session_line(f->luma, what, sizeof(what));
-    vd_say(&vd_cmd_filter, "%" PRId64 " frame%s %dx%d %s in %.2f s, %.1f fps; %s%s", f->written, f->written == 1 ? "" : "s", f->clip.width,
-           f->clip.height, f->clip.chroma, seconds, seconds > 0 ? (double)f->written / seconds : 0.0, what,
+    vd_say(&vd_cmd_filter, "%" PRId64 " frame%s %dx%d %s in %.2f s, %.1f fps; %s%s", f->written, f->written == 1 ? "" : "s",
+           f->clip.width, f->clip.height, f->clip.chroma, seconds, seconds > 0 ? (double)f->written / seconds : 0.0, what,
            f->chroma && f->clip.planes > 1 ? ", chroma too" : "");
 }
 

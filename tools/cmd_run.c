@@ -222,8 +222,8 @@ static int check_array(const struct vd_npy *a, const char *path, const vmaf_dnn_
     bool fits = s->rank < 0 || s->rank == a->rank;
 
     if (a->type != s->type && !(a->type == VMAF_DNN_F32 && s->type == VMAF_DNN_F16)) {
-        vd_say(&vd_cmd_run, "%s: input '%s' is %s, the array %s: convert it with array.astype('%s')", path, s->name, vd_type_name(s->type),
-               vd_type_name(a->type), vd_type_name(s->type));
+        vd_say(&vd_cmd_run, "%s: input '%s' is %s, the array %s: convert it with array.astype('%s')", path, s->name,
+               vd_type_name(s->type), vd_type_name(a->type), vd_type_name(s->type));
         return VD_EXIT_USAGE;
     }
     for (int i = 0; fits && s->rank >= 0 && i < s->rank; i++)

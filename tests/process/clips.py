@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 BIN = os.environ["VMAF_DNN_BIN"]
 SOURCE = Path(os.environ["VMAF_DNN_SOURCE"])
@@ -84,6 +85,18 @@ def take_apart(data, tag, w, h):
         lines.append(line)
         frames.append(planes)
     return head, lines, frames
+
+
+def only(folder, *names):
+    """No temporary file is left, nor anything else."""
+    assert sorted(p.name for p in folder.iterdir()) == sorted(names)
+
+
+@pytest.fixture(scope="module")
+def small():
+    frames = pictures("420jpeg", 11, 9, 3)
+    data = clip("420jpeg", 11, 9, frames)
+    return data, command(*FILTER, "-", "-o", "-", "-q", stdin=data).stdout
 
 
 class Oracle:

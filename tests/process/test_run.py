@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto as T, helper
 
-from clips import CLIP, MODEL, OK, REFUSED, ROOM, SOURCE, USAGE, command
+from clips import CLIP, MODEL, REFUSED, ROOM, SOURCE, USAGE, command
 
 SMOKE_FP16 = SOURCE / "model/tiny/smoke_fp16_v0.onnx"
 TYPES = {"float32": T.FLOAT, "float16": T.FLOAT16, "uint8": T.UINT8, "int8": T.INT8, "int32": T.INT32, "int64": T.INT64, "bool": T.BOOL}

@@ -138,8 +138,8 @@ static int take_descr(struct text *t, int *type)
             *type = types[i].type;
             return 0;
         }
-    return vd_fail(ENOTSUP, "%s: elements of type '%.*s'; taken are <f4 <f2 |u1 |i1 <i4 <i8 |b1: convert with array.astype('<f4')", t->name,
-                   n > 40 ? 40 : (int)n, s);
+    return vd_fail(ENOTSUP, "%s: elements of type '%.*s'; taken are <f4 <f2 |u1 |i1 <i4 <i8 |b1: convert with "
+                   "array.astype('<f4')", t->name, n > 40 ? 40 : (int)n, s);
 }
 
 static int take_order(struct text *t)

@@ -28,7 +28,8 @@ struct vd_npy {
 /* -EBADMSG: not .npy, or contradictory (a size that is not what the shape says, a bool that is neither 0 nor 1); -ENOTSUP: an
  * array that is well formed and not for us, with what to do in NumPy; and those of vd_file_read(). On failure *a is zeroed. */
 int vd_npy_load(const char *path, struct vd_npy *a);
-/* The same from size bytes in memory, which a->data then points into (moved to its beginning when misaligned); name is for messages. */
+/* The same from size bytes in memory, which a->data then points into (moved to its beginning when misaligned);
+ * name is for messages. */
 int vd_npy_parse(uint8_t *bytes, size_t size, const char *name, struct vd_npy *a);
 void vd_npy_free(struct vd_npy *a);
 

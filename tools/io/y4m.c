@@ -124,8 +124,8 @@ static int get_chroma(const struct vd_y4m *y, struct token t, const struct forma
             *out = &formats[i];
             return 0;
         }
-    return vd_fail(ENOTSUP, "%s: chroma tag '%.*s' is not one of C: %s; convert the clip, for example with ffmpeg -pix_fmt yuv420p", y->name,
-                   t.n > 40 ? 40 : (int)t.n, t.p, CHROMA_LIST);
+    return vd_fail(ENOTSUP, "%s: chroma tag '%.*s' is not one of C: %s; convert the clip, for example with ffmpeg -pix_fmt "
+                   "yuv420p", y->name, t.n > 40 ? 40 : (int)t.n, t.p, CHROMA_LIST);
 }
 
 static int get_interlace(const struct vd_y4m *y, struct token t, bool allow, bool *seen)
@@ -194,7 +194,8 @@ static int read_header(struct vd_y4m *y)
     if (rc == -ERANGE)
         return vd_fail(EBADMSG, "%s: header is longer than %d bytes", y->name, VD_Y4M_MAX_LINE);
     if (rc == -EBADMSG)
-        return vd_fail(EBADMSG, "%s: is not a y4m clip; decode it first: ffmpeg -i CLIP -f yuv4mpegpipe -strict -1 - | vmaf-dnn ... -", y->name);
+        return vd_fail(EBADMSG, "%s: is not a y4m clip; decode it first: ffmpeg -i CLIP -f yuv4mpegpipe -strict -1 - | "
+                       "vmaf-dnn ... -", y->name);
     return rc;
 }
 
@@ -268,14 +269,14 @@ int vd_y4m_next(struct vd_y4m *y)
     if (rc == 0 && n == 0)
         return 0;
     if (rc == 0)
-        return vd_fail(EBADMSG, "%s: ends inside the header of frame %" PRId64 " (at byte %" PRIu64 "; the first frame is 0)", y->name,
-                       y->frames, y->offset);
+        return vd_fail(EBADMSG, "%s: ends inside the header of frame %" PRId64 " (at byte %" PRIu64 "; the first frame is 0)",
+                       y->name, y->frames, y->offset);
     if (rc == -EBADMSG)
-        return vd_fail(EBADMSG, "%s: frame %" PRId64 " does not begin with FRAME (at byte %" PRIu64 "; the first frame is 0)%s", y->name,
-                       y->frames, y->offset - n, odd_rows(y) ? ODD_ROWS : "");
+        return vd_fail(EBADMSG, "%s: frame %" PRId64 " does not begin with FRAME (at byte %" PRIu64 "; the first frame is 0)%s",
+                       y->name, y->frames, y->offset - n, odd_rows(y) ? ODD_ROWS : "");
     if (rc == -ERANGE)
-        return vd_fail(EBADMSG, "%s: header of frame %" PRId64 " is longer than %d bytes (at byte %" PRIu64 "; the first frame is 0)", y->name,
-                       y->frames, VD_Y4M_MAX_LINE, y->offset - n);
+        return vd_fail(EBADMSG, "%s: header of frame %" PRId64 " is longer than %d bytes (at byte %" PRIu64 "; the first frame "
+                       "is 0)", y->name, y->frames, VD_Y4M_MAX_LINE, y->offset - n);
     if (rc < 0)
         return rc;
     rc = check_bytes(y, line, n, "a FRAME line");
@@ -285,8 +286,8 @@ int vd_y4m_next(struct vd_y4m *y)
     memcpy(y->plane[0] - n, line, n);
     rc = read_samples(y, &got);
     if (rc == 0)
-        return vd_fail(EBADMSG, "%s: ends inside frame %" PRId64 " (at byte %" PRIu64 ": %zu of its %zu bytes are there; the first frame is 0)",
-                       y->name, y->frames, y->offset, got, y->frame_size);
+        return vd_fail(EBADMSG, "%s: ends inside frame %" PRId64 " (at byte %" PRIu64 ": %zu of its %zu bytes are there; the "
+                       "first frame is 0)", y->name, y->frames, y->offset, got, y->frame_size);
     if (rc == 1)
         y->frames++;
     return rc;
