@@ -207,7 +207,7 @@ int vd_op_check_node(const struct vd_op *op, const struct vd_onnx_node *n, int o
 {
     /* Optional inputs and outputs at the end may be written as empty names: they are not there. */
     int n_in = n->n_in, n_out = n->n_out;
-    while (n_in > op->in_min && !n->in[n_in - 1][0])
+    while (op->in_max != VD_ANY_ARITY && n_in > op->in_min && !n->in[n_in - 1][0])
         n_in--;
     while (n_out > op->out_min && !n->out[n_out - 1][0])
         n_out--;
