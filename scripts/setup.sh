@@ -27,6 +27,7 @@ python() {
     else command -v python3
     fi
 }
+has_conformance_data() { [ -d /usr/share/libonnx-testdata/data/node ]; }
 has_venv_module() { local py; py=$(python) && "$py" -c 'import ensurepip, venv' 2>/dev/null; }
 
 missing=()
@@ -52,6 +53,7 @@ find_missing() {
         test)
             want g++ has_cxx_headers
             want libcmocka-dev has_library cmocka
+            want libonnx-testdata has_conformance_data
             want python3 has python3
             want python3-venv has_venv_module ;;
         demo)
