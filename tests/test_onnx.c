@@ -256,6 +256,7 @@ static void test_tensor(void **state)
     refuse(EBADMSG, "data_type is there twice", with_init(t));
     t = tensor_of("w", INT32_MAX, (int64_t[]){3}, 1);
     refuse(EPERM, "unknown element type 2147483647", with_init(t));
+    refuse(EPERM, "unknown element type -2147483648", with_init(tensor_of("w", INT32_MIN, NULL, 0)));
     t = (struct vd_buf){0};
     put_int(&t, TENSOR_TYPE, (int64_t)1 << 32 | VD_F32);
     put_str(&t, TENSOR_NAME, "w");
@@ -379,7 +380,7 @@ static void test_graph(void **state)
     refuse(EBADMSG, "graph output 1: \"p\": its type is empty", with(GRAPH_OUTPUT, o));
     refuse(EBADMSG, "value_info has wire type 0", model_of(plus(graph_of(), "\x68\x00", 2)));
     refuse(EPERM, "sparse initializers", model_of(plus(graph_of(), "\x7a\x00", 2)));
-    struct read_file r = accept(model_of(plus(graph_of(), "\x6a\x01\xff\x72\x01\xff\x82\x01\x01\xff", 10))); /* not looked into */
+    struct read_file r = accept(model_of(plus(graph_of(), "\x6a\x01\xff\x6a\0\x72\x01\xff\x72\0\x82\x01\x01\xff\x82\x01\0", 17))); /* not looked into */
     done(&r);
     r = accept(with(GRAPH_NODE, node_of("Relu", "", "")));  /* left out, both of them */
     assert_string_equal(r.m.node[1].in[0], "");
@@ -467,6 +468,15 @@ static void test_types(void **state)
     for (size_t i = 0; i < COUNT(types); i++) {
         assert_int_equal(vd_type_size(types[i].type), types[i].size);
         assert_string_equal(vd_type_name(types[i].type), types[i].name);
+    }
+    for (int type = 14; type < 40; type++) { /* ONNX's others, and what may come */
+        char word[40];
+        if (type <= 28)
+            snprintf(word, sizeof word, "%s elements are not", vd_type_name(type));
+        else
+            snprintf(word, sizeof word, "unknown element type %d", type);
+        assert_int_equal(vd_type_size(type), 0);
+        refuse(EPERM, word, with_init(tensor_of("w", type, NULL, 0)));
     }
 }
 

@@ -161,10 +161,21 @@ static void test_many(void **state)
     }
 }
 
-/* One more than is read. */
+/* One more than is read, and before that as many. */
 static void test_too_many(void **state)
 {
     (void)state;
+    struct vd_buf most = {0}, list = attr_of("a", VD_ATTR_INTS);
+    for (int i = 0; i < VD_ONNX_MAX_COUNT; i++)
+        vd_put_u8(&most, 7);
+    put_msg(&list, ATTR_INTS, most);
+    struct vd_buf whole = with_attr(list);
+    struct vd_onnx_model full;
+    assert_int_equal(vd_onnx_read(&full, whole.data, whole.size), 0);
+    assert_int_equal(full.node[1].attr[0].n, VD_ONNX_MAX_COUNT);
+    assert_int_equal(full.node[1].attr[0].v.ints[VD_ONNX_MAX_COUNT - 1], 7);
+    vd_onnx_free(&full);
+    vd_free(whole.data);
     enum { MODEL, GRAPH, NODE, ATTR };
     static const struct { int kind; unsigned field; } lists[] = {
         {GRAPH, GRAPH_NODE}, {GRAPH, GRAPH_INIT}, {GRAPH, GRAPH_INPUT}, {GRAPH, GRAPH_OUTPUT}, {NODE, NODE_INPUT},
