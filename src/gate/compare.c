@@ -57,7 +57,8 @@ double vd_compare_plcc(const struct vd_compare *c)
 {
     if (c->nonfinite_a || c->nonfinite_b || !(c->m2_a > 0) || !(c->m2_b > 0))
         return NAN;
-    return fmax(-1, fmin(1, c->cov / (sqrt(c->m2_a) * sqrt(c->m2_b))));
+    /* squares of float32 from 1e-90 to 1e86, summed: their product is well inside float64 */
+    return fmax(-1, fmin(1, c->cov / sqrt(c->m2_a * c->m2_b)));
 }
 
 double vd_compare_rmse(const struct vd_compare *c)

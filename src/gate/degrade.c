@@ -95,6 +95,9 @@ static void transform(double dst[8][8], const double m[8][8], const double src[8
         }
 }
 
+/* Ties are common, since samples and steps are whole numbers: off with the noise of the sums, so that they are seen. */
+static double tidy(double v) { return rint(v * 1048576) / 1048576; }
+
 void vd_jpeg_loss(float *dst, const float *src, int w, int h, int quality)
 {
     assert(quality >= 1 && quality <= 100);
@@ -115,13 +118,13 @@ void vd_jpeg_loss(float *dst, const float *src, int w, int h, int quality)
             transform(f, m, p, false);
             for (int i = 0; i < 8; i++)
                 for (int j = 0; j < 8; j++) { /* to the nearest step, halves away from zero */
-                    const double q = floor(fabs(f[i][j]) / step[i][j] + 0.5) * step[i][j];
+                    const double q = floor(fabs(tidy(f[i][j])) / step[i][j] + 0.5) * step[i][j];
                     f[i][j] = f[i][j] < 0 ? -q : q;
                 }
             transform(p, m, f, true);
             for (int i = 0; i < 8 && by + i < h; i++)
                 for (int j = 0; j < 8 && bx + j < w; j++) {
-                    const double v = fmax(0, fmin(255, floor(p[i][j] + 128.5)));
+                    const double v = fmax(0, fmin(255, floor(tidy(p[i][j]) + 128.5)));
                     dst[(size_t)(by + i) * (size_t)w + (size_t)(bx + j)] = (float)v / 255;
                 }
         }

@@ -24,8 +24,8 @@ static const struct recipe recipes[VD_PICTURES] = {
     /*  seed    lo   hi slope shapes size striped texture rough text ink */
     {0x1a2b01,   0, 255,  90,     3,  70,      0,      0,    0,   0,   0}, /* gradients, a few large edges */
     {0x1a2b02,  16, 235,  20,    20,  60,      0,      0,    0,   0,   0}, /* edges of every angle */
-    {0x1a2b03,  30, 220,  40,     0,   0,      0,    300,    1,   0,   0}, /* texture that falls with frequency */
-    {0x1a2b04,  60, 190,  60,     0,   0,      0,    160,    2,   0,   0}, /* rougher: grass, gravel */
+    {0x1a2b03,  30, 220,  40,     0,   0,      0,    300,    0,   0,   0}, /* texture that falls with frequency */
+    {0x1a2b04,  60, 190,  60,     0,   0,      0,    200,    1,   0,   0}, /* rougher: grass, gravel */
     {0x1a2b05,  12, 400,   4,     0,   0,      0,      6,    2, 100,   5}, /* print */
     {0x1a2b06,  16, 235,  30,     6,  80,      0,     12,    1,  55,  96}, /* titles over a dark scene */
     {0x1a2b07,  20, 250,  70,    14,  40,     50,     60,    1,   0,   0}, /* houses and fences */
