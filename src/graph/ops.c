@@ -69,6 +69,8 @@ static const struct vd_op table[] = {
     {ROW("Mul", 14, LAST, 2, 2, 1, 1), .types = {F32 | IDX | U8S8}, .attrs = "", FN(mul)},
     {ROW("Pow", 7, 11, 2, 2, 1, 1), .types = {F32}, .attrs = "", FN(pow)},
     {ROW("Pow", 12, LAST, 2, 2, 1, 1), .types = {F32 | IDX, F32 | IDX | U8S8}, .attrs = "", FN(pow)},
+    {ROW("QLinearConv", 10, LAST, 8, 9, 1, 1), .types = {U8S8, F32, U8S8, U8S8, F32, U8S8, F32, U8S8, S32},
+     .attrs = WINDOW "dilations:I group:i", .infer = vd_infer_qlinear_conv},
     {ROW("QuantizeLinear", 10, 12, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8}, .attrs = "", FN(quantize_linear)},
     {ROW("QuantizeLinear", 13, 18, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8}, .attrs = "axis:i", FN(quantize_linear)},
     {ROW("QuantizeLinear", 19, 20, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8}, .attrs = "axis:i saturate:i", FN(quantize_linear)},

@@ -44,7 +44,7 @@ struct vd_op_call {
 typedef int vd_infer_fn(const struct vd_op_call *c);
 typedef void vd_run_fn(const struct vd_op_call *c);
 
-enum { VD_ANY_ARITY = 255, VD_OP_MAX_IN = 8 };
+enum { VD_ANY_ARITY = 255, VD_OP_MAX_IN = 9 };
 
 /* Bit masks of element types: 1u << type. */
 #define VD_T(t) (1u << (t))
@@ -105,6 +105,6 @@ float vd_f32_from_f16(uint16_t h);
 #define VD_OP_DECLARE(f) vd_infer_fn vd_infer_##f; vd_run_fn vd_run_##f;
 VD_OPS(VD_OP_DECLARE)
 /* op_conv.c: no plain run, see src/plan */
-vd_infer_fn vd_infer_conv, vd_infer_conv_integer;
+vd_infer_fn vd_infer_conv, vd_infer_conv_integer, vd_infer_qlinear_conv;
 
 #endif

@@ -3,9 +3,8 @@
 
 /* Convolutions have no plain run: the plan lowers every one to the kernels. Here are their shapes and checks. */
 
-static int infer(const struct vd_op_call *c, int type)
+static int infer(const struct vd_op_call *c, const struct vd_tensor *x, const struct vd_tensor *w, int type)
 {
-    const struct vd_tensor *x = c->in[0], *w = c->in[1];
     struct vd_window win;
     int64_t dim[VD_MAX_RANK];
     int rc;
@@ -38,7 +37,7 @@ int vd_infer_conv(const struct vd_op_call *c)
         return rc;
     if (bias && (bias->rank != 1 || w->rank < 1 || bias->dim[0] != w->dim[0]))
         return vd_op_fail(c, EBADMSG, "input 2 (bias) must be one value for each of the weights' output channels");
-    return infer(c, c->in[0]->type);
+    return infer(c, c->in[0], w, c->in[0]->type);
 }
 
 int vd_infer_conv_integer(const struct vd_op_call *c)
@@ -51,5 +50,24 @@ int vd_infer_conv_integer(const struct vd_op_call *c)
         return vd_op_fail(c, EBADMSG, "input 2 (x_zero_point) must be one value");
     if (wz && vd_tensor_count(wz) != 1 && (wz->rank != 1 || w->rank < 1 || wz->dim[0] != w->dim[0]))
         return vd_op_fail(c, EBADMSG, "input 3 (w_zero_point) must be one value, or one for each output channel");
-    return infer(c, VD_S32);
+    return infer(c, c->in[0], w, VD_S32);
+}
+
+/* QLinearConv-10: x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, bias (int32, scale x_scale * w_scale). */
+int vd_infer_qlinear_conv(const struct vd_op_call *c)
+{
+    const struct vd_tensor *w = c->in[3], *bias = vd_op_in(c, 8);
+    int rc;
+    if ((rc = vd_op_same_type(c, 0, 2)) < 0 || (rc = vd_op_same_type(c, 3, 5)) < 0)
+        return rc;
+    static const int scalars[] = {1, 2, 6, 7};
+    for (size_t i = 0; i < sizeof(scalars) / sizeof(*scalars); i++)
+        if (vd_tensor_count(c->in[scalars[i]]) != 1)
+            return vd_op_fail(c, EBADMSG, "input %d must be one value", scalars[i]);
+    for (int i = 4; i <= 5; i++)
+        if (vd_tensor_count(c->in[i]) != 1 && (c->in[i]->rank != 1 || w->rank < 1 || c->in[i]->dim[0] != w->dim[0]))
+            return vd_op_fail(c, EBADMSG, "input %d must be one value, or one for each output channel", i);
+    if (bias && (bias->rank != 1 || w->rank < 1 || bias->dim[0] != w->dim[0]))
+        return vd_op_fail(c, EBADMSG, "input 8 (bias) must be one value for each of the weights' output channels");
+    return infer(c, c->in[0], w, c->in[7]->type);
 }

@@ -57,7 +57,8 @@ int vd_conv_place(struct vd_conv *c, const struct vd_window *win, int threads, s
     c->bands = (int)((c->oh + rows - 1) / rows);
     c->band_in = (int)band_in;
     /* behind the band: one row of pairs that is quantised before it is split into phases */
-    c->scratch = ((size_t)scratch + (size_t)c->iw + VD_BAND_SLACK) * 4 + 64;
+    c->sums = (((size_t)scratch + (size_t)c->iw + VD_BAND_SLACK) * 4 + 127) & ~(size_t)63;
+    c->scratch = c->sums + (c->source == VD_FROM_QLINEAR ? (size_t)rows * (size_t)c->ow * VD_OC_BLOCK * sizeof(int32_t) : 0);
 
     c->tap = vd_arena_array(a, (size_t)w->taps, sizeof(*c->tap));
     if (!c->tap)
@@ -133,6 +134,11 @@ static void spread(const struct vd_conv *c, uint32_t *dst, const uint32_t *src)
     }
 }
 
+static int byte_value(const struct vd_tensor *t)
+{
+    return t->type == VD_U8 ? *(const uint8_t *)t->data : *(const int8_t *)t->data;
+}
+
 static void pair_bytes(int16_t *dst, const uint8_t *a, const uint8_t *b, size_t n, bool is_signed, int zp)
 {
     for (size_t i = 0; i < n; i++) {
@@ -176,6 +182,23 @@ static void prepare(const struct job *j, unsigned char *scratch, size_t n, size_
         }
 }
 
+/* One channel's sums to bytes: saturate(rint((float)(sum + bias) * scale) + zp), bounded before it is rounded. The int32
+ * bias may wrap, as in ONNX Runtime. */
+static void requantize(const struct vd_conv *c, void *dst, const int32_t *sum, size_t n, size_t oc)
+{
+    const bool is_signed = c->out->type == VD_S8;
+    const int zp = byte_value(c->q[3]);
+    const uint32_t bias = c->bias32 ? ((const uint32_t *)c->bias32->data)[oc] : 0;
+    const float scale = c->scale[oc], lo = (float)((is_signed ? INT8_MIN : 0) - zp), hi = (float)((is_signed ? INT8_MAX : UINT8_MAX) - zp);
+    for (size_t i = 0; i < n; i++) {
+        float v = (float)(int32_t)((uint32_t)sum[i] + bias) * scale;
+        v = v > lo ? v : lo;
+        v = v < hi ? v : hi;
+        /* the same eight bits for both types: |v| <= 255 + 128, and adding 1.5 * 2^23 rounds half to even */
+        ((uint8_t *)dst)[i] = (uint8_t)((int)((v + 0x1.8p23f) - 0x1.8p23f) + zp);
+    }
+}
+
 static void band_task(void *arg, size_t task, int worker)
 {
     const struct job *j = arg;
@@ -194,7 +217,7 @@ static void band_task(void *arg, size_t task, int worker)
         const size_t at = (n * (size_t)w->groups * (size_t)w->oc + oc) * plane + (size_t)y * (size_t)c->ow;
         const int left = w->oc - b * VD_OC_BLOCK;
         struct vd_conv_args a = {
-            .dst = (float *)c->out->data + at,
+            .dst = c->source == VD_FROM_QLINEAR ? NULL : (float *)c->out->data + at,
             .dst_plane = (ptrdiff_t)plane,
             .dst_row = (ptrdiff_t)c->ow,
             .rows = (int)rows,
@@ -206,8 +229,18 @@ static void band_task(void *arg, size_t task, int worker)
             .taps = w->taps,
             .weight = (const unsigned char *)w->weight + (g * (size_t)w->blocks + (size_t)b) * (size_t)w->taps * 4 * VD_OC_BLOCK,
             .tail = c->tail,
-            .raw = c->source == VD_FROM_8BIT,
+            .raw = c->source == VD_FROM_8BIT || c->source == VD_FROM_QLINEAR,
         };
+        if (c->source == VD_FROM_QLINEAR) {
+            const size_t area = (size_t)rows * (size_t)c->ow;
+            int32_t *sums = (int32_t *)(void *)(scratch + c->sums);
+            a.dst = sums;
+            a.dst_plane = (ptrdiff_t)area;
+            j->k->conv_s16(&a);
+            for (int i = 0; i < a.n_oc; i++)
+                requantize(c, (uint8_t *)c->out->data + at + (size_t)i * plane, sums + (size_t)i * area, area, oc + (size_t)i);
+            continue;
+        }
         a.tail.scale = c->source == VD_FROM_DYNAMIC ? c->scale + oc : NULL;
         a.tail.bias = c->bias ? c->bias + oc : NULL;
         a.tail.residual = c->residual ? (const float *)c->residual->data + at : NULL;
@@ -224,8 +257,14 @@ int vd_conv_run(const struct vd_conv *c, const struct vd_kernels *k, struct vd_w
             return rc;
         for (size_t i = 0; i < (size_t)c->w->groups * (size_t)c->w->oc; i++)
             c->scale[i] = j.scale * c->w_scale[i];
-    } else if (c->source == VD_FROM_8BIT && c->x_zp) {
-        j.zp = c->x_zp->type == VD_U8 ? *(const uint8_t *)c->x_zp->data : *(const int8_t *)c->x_zp->data;
+    } else if (c->x_zp) {
+        j.zp = byte_value(c->x_zp);
+    }
+    if (c->source == VD_FROM_QLINEAR) {
+        const float x = *(const float *)c->q[0]->data, y = *(const float *)c->q[2]->data, *ws = c->q[1]->data;
+        const bool one = vd_tensor_count(c->q[1]) == 1;
+        for (size_t i = 0; i < (size_t)c->w->groups * (size_t)c->w->oc; i++)
+            c->scale[i] = x * ws[one ? 0 : i] / y;
     }
     vd_workers_run(w, band_task, &j, (size_t)c->batch * (size_t)c->w->groups * (size_t)c->bands);
     return 0;

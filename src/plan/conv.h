@@ -27,6 +27,7 @@ enum vd_conv_source {
     VD_FROM_F32,      /* fp32 convolution */
     VD_FROM_DYNAMIC,  /* fp32 quantised by its own range: the whole dynamic-int8 pattern */
     VD_FROM_8BIT,     /* ConvInteger alone: int32 out */
+    VD_FROM_QLINEAR,  /* QLinearConv: 8 bits in, 8 bits out */
 };
 
 /* A convolution placed: shapes, bands, taps, and the tensors it works on. */
@@ -41,11 +42,14 @@ struct vd_conv {
     uint32_t *tap;             /* [taps] */
     size_t scratch;            /* bytes that one worker needs */
 
-    const struct vd_tensor *x, *x_zp, *residual; /* x_zp: VD_FROM_8BIT only, NULL is zero */
+    const struct vd_tensor *x, *x_zp, *residual; /* x_zp: of 8-bit sources, NULL is zero */
     struct vd_tensor *out;
     const float *bias;         /* [groups * oc] or NULL */
     const float *w_scale;      /* VD_FROM_DYNAMIC: [groups * oc] */
-    float *scale;              /* VD_FROM_DYNAMIC: room for [groups * oc] */
+    float *scale;              /* VD_FROM_DYNAMIC, VD_FROM_QLINEAR: room for [groups * oc] */
+    const struct vd_tensor *q[4]; /* VD_FROM_QLINEAR: x_scale, w_scale, y_scale, y_zero_point */
+    const struct vd_tensor *bias32; /* VD_FROM_QLINEAR: [groups * oc] or NULL */
+    size_t sums;               /* VD_FROM_QLINEAR: offset in scratch of one block's int32 sums */
     struct vd_conv_tail tail;  /* clamps only; pointers are set for each call */
 };
 

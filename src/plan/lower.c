@@ -102,6 +102,8 @@ void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f)
     const struct vd_node *conv = node_at(l, node);
     *f = (struct vd_fusion){.head = node, .last = node, .out = conv->out[0], .x = conv->in[0], .w_scale = -1, .bias = -1, .residual = -1};
     l->covered[node] = true;
+    if (is(conv, "QLinearConv"))
+        return;
     if (is(conv, "ConvInteger")) {
         if (!dynamic_pattern(l, conv, f))
             return;

@@ -16,13 +16,23 @@ enum { KNOWN_CAP = 1 << 20 };
 
 static bool is_conv(const struct vd_node *n) { return n->op->run == NULL; }
 
+struct vd_conv_inputs vd_conv_inputs(const struct vd_node *n)
+{
+    if (!strcmp(n->op->name, "ConvInteger"))
+        return (struct vd_conv_inputs){.w = 1, .x_zp = 2, .w_zp = 3, .source = VD_FROM_8BIT};
+    if (!strcmp(n->op->name, "QLinearConv"))
+        return (struct vd_conv_inputs){.w = 3, .x_zp = 2, .w_zp = 5, .source = VD_FROM_QLINEAR};
+    return (struct vd_conv_inputs){.w = 1, .x_zp = -1, .w_zp = -1, .source = VD_FROM_F32};
+}
+
 /* Weights as the kernels want them; w may be float16. */
 static int pack_constant(struct vd_plan *p, int i)
 {
     const struct vd_node *n = &p->g->node[i];
-    const bool integer = !strcmp(n->op->name, "ConvInteger");
-    const struct vd_tensor *w = p->g->value[n->in[1]].constant, *zp = NULL;
-    if (integer && n->n_in > 3 && n->in[3] >= 0 && !(zp = p->g->value[n->in[3]].constant))
+    const struct vd_conv_inputs at = vd_conv_inputs(n);
+    const bool integer = at.source != VD_FROM_F32;
+    const struct vd_tensor *w = p->g->value[n->in[at.w]].constant, *zp = NULL;
+    if (at.w_zp >= 0 && at.w_zp < n->n_in && n->in[at.w_zp] >= 0 && !(zp = p->g->value[n->in[at.w_zp]].constant))
         return 0; /* packed in each run */
     if (!w || w->rank < 3 || w->rank > 4 || w->dim[0] < 1)
         return 0;
@@ -271,7 +281,7 @@ void vd_plan_info(const struct vd_plan *p, struct vd_plan_info *info)
                                   .steps = p->n_step};
     for (int i = 0; i < p->g->n_node; i++) {
         const char *op = p->g->node[i].op->name;
-        const bool integer = !strcmp(op, "ConvInteger") || !strcmp(op, "MatMulInteger");
+        const bool integer = !strcmp(op, "ConvInteger") || !strcmp(op, "MatMulInteger") || !strcmp(op, "QLinearConv");
         info->convs_int8 += integer;
         info->convs += integer || !strcmp(op, "Conv") || !strcmp(op, "MatMul") || !strcmp(op, "Gemm");
     }

@@ -90,10 +90,11 @@ static int place_conv(struct vd_plan *p, struct vd_step *s)
     const size_t node = (size_t)(s->node - p->g->node);
     struct vd_conv *v = &s->conv;
     v->w = p->packed[node];
-    const bool integer = !strcmp(s->node->op->name, "ConvInteger");
-    v->source = !integer ? VD_FROM_F32 : f->dynamic ? VD_FROM_DYNAMIC : VD_FROM_8BIT;
+    const struct vd_conv_inputs at = vd_conv_inputs(s->node);
+    v->source = at.source == VD_FROM_8BIT && f->dynamic ? VD_FROM_DYNAMIC : at.source;
+    const struct vd_tensor *w_zp = vd_conv_input(c, at.w_zp);
     struct vd_window win;
-    int rc = vd_window_infer(c, c->in[0], c->in[1], &win);
+    int rc = vd_window_infer(c, c->in[0], c->in[at.w], &win);
     if (rc)
         return rc;
     if (win.n > 2)
@@ -102,7 +103,7 @@ static int place_conv(struct vd_plan *p, struct vd_step *s)
         s->repack = take(p, 1, sizeof(*s->repack));
         if (!s->repack)
             return vd_nomem(sizeof(*s->repack));
-        if ((rc = vd_packed_init(s->repack, c->in[1], integer && c->n_in > 3 ? c->in[3] : NULL, vd_op_int(c, "group", 1))))
+        if ((rc = vd_packed_init(s->repack, c->in[at.w], w_zp, vd_op_int(c, "group", 1))))
             return vd_context(rc, "node '%s' (%s)", s->node->proto->name, s->node->op->name);
         if (!(s->repack->weight = take(p, s->repack->bytes, 1)))
             return vd_nomem(s->repack->bytes);
@@ -110,7 +111,7 @@ static int place_conv(struct vd_plan *p, struct vd_step *s)
     }
     const size_t channels = (size_t)v->w->groups * (size_t)v->w->oc;
     v->x = f->dynamic ? &p->t[f->x] : c->in[0];
-    v->x_zp = integer && !f->dynamic && c->n_in > 2 ? c->in[2] : NULL;
+    v->x_zp = f->dynamic ? NULL : vd_conv_input(c, at.x_zp);
     v->residual = f->residual < 0 ? NULL : &p->t[f->residual];
     v->out = s->n_narrow ? c->out[0] : &p->t[f->out];
     v->tail = (struct vd_conv_tail){.clamp = f->clamp, .lo = f->lo, .hi = f->hi, .clamp2 = f->clamp2, .lo2 = f->lo2, .hi2 = f->hi2};
@@ -118,6 +119,15 @@ static int place_conv(struct vd_plan *p, struct vd_step *s)
         v->w_scale = spread_constant(p, f->w_scale, channels);
         v->scale = take(p, channels, sizeof(*v->scale));
         if (!v->w_scale || !v->scale)
+            return vd_nomem(channels * sizeof(float));
+    }
+    if (v->source == VD_FROM_QLINEAR) {
+        v->q[0] = c->in[1];
+        v->q[1] = c->in[4];
+        v->q[2] = c->in[6];
+        v->q[3] = c->in[7];
+        v->bias32 = vd_conv_input(c, 8);
+        if (!(v->scale = take(p, channels, sizeof(*v->scale))))
             return vd_nomem(channels * sizeof(float));
     }
     if (f->bias >= 0 && p->g->value[f->bias].constant && p->g->value[f->bias].constant->type == VD_F32 &&
@@ -228,9 +238,9 @@ int vd_step_run(struct vd_plan *p, const struct vd_step *s)
     for (int i = 0; i < s->n_widen; i++)
         vd_widen_f16(s->widen[i].to, s->widen[i].from);
     if (s->fusion) {
-        const struct vd_op_call *c = &s->call;
+        const struct vd_conv_inputs at = vd_conv_inputs(s->node);
         if (s->repack)
-            vd_packed_fill(s->repack, c->in[1], s->repack->integer && c->n_in > 3 ? c->in[3] : NULL);
+            vd_packed_fill(s->repack, s->call.in[at.w], vd_conv_input(&s->call, at.w_zp));
         const int rc = vd_conv_run(&s->conv, p->kernels, p->workers, p->scratch, p->scratch_step);
         if (rc)
             return vd_context(rc, "node '%s' (%s)", s->node->proto->name, s->node->op->name);

@@ -36,6 +36,11 @@ struct vd_plan {
     unsigned char *scratch;
 };
 
+/* Where a convolution's inputs are: -1 for those that its operator does not have. */
+struct vd_conv_inputs { int w, x_zp, w_zp; enum vd_conv_source source; };
+struct vd_conv_inputs vd_conv_inputs(const struct vd_node *n);
+static inline const struct vd_tensor *vd_conv_input(const struct vd_op_call *c, int i) { return i >= 0 && i < c->n_in ? c->in[i] : NULL; }
+
 /* With types, shapes and steps chosen: views, places of convolutions, lifetimes, memory. */
 int vd_steps_place(struct vd_plan *p);
 int vd_step_run(struct vd_plan *p, const struct vd_step *s);

@@ -164,6 +164,30 @@ def test_conv_integer(tmp_path, case):
     check(tmp_path, m, feeds, True)
 
 
+@pytest.mark.parametrize("case", range(32))
+def test_qlinear_conv(tmp_path, case):
+    """8 bits in and out: u8 and s8 activations and weights, one scale or one a channel, bias, saturation at both ends."""
+    rng = rng_of(500 + case)
+    groups, ic, oc = random_conv(rng)
+    attrs = geometry(rng)
+    xt, wt, yt = [(np.uint8, np.uint8, np.uint8), (np.uint8, np.int8, np.uint8), (np.int8, np.int8, np.int8)][case % 3]
+    bits = lambda t, shape: rng.integers(np.iinfo(t).min, np.iinfo(t).max + 1, shape).astype(t)
+    n = Net(rng)
+    w = bits(wt, (oc, ic // groups, *attrs["kernel_shape"]))
+    per_channel = case % 2
+    ws = rng.uniform(0.001, 0.02, oc if per_channel else ()).astype(np.float32)
+    wz = np.zeros(oc, wt) if per_channel else bits(wt, ())
+    shape = [int(rng.integers(1, 3)), ic, *sizes(rng, attrs)]
+    y_scale = np.float32(0.01 * float(ws.max()) * 128 * 30 * np.sqrt(w[0].size) * rng.uniform(0.1, 2))
+    inputs = ["x", n.const(np.float32(0.01)), n.const(bits(xt, ())), n.const(w), n.const(ws), n.const(wz), n.const(y_scale), n.const(bits(yt, ()))]
+    if case % 4 > 1:
+        inputs.append(n.const(rng.integers(-5000, 5000, oc).astype(np.int32)))
+    n.nodes.append(h.make_node("QLinearConv", inputs, ["y"], group=groups, **attrs))
+    m = n.model([h.make_tensor_value_info("x", h.np_dtype_to_tensor_dtype(np.dtype(xt)), shape)],
+                [h.make_tensor_value_info("y", h.np_dtype_to_tensor_dtype(np.dtype(yt)), [None] * 4)])
+    check(tmp_path, m, {"x": bits(xt, shape)}, True)
+
+
 def dynamic_conv(n, dql, w, bias, attrs, form):
     """ONNX Runtime's tail in one of the orders that files have."""
     wt = [np.uint8, np.int8][form % 2]
