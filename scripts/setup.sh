@@ -52,6 +52,7 @@ find_missing() {
             want libsodium-dev has_library libsodium ;;
         test)
             want g++ has_cxx_headers
+            want ffmpeg has ffmpeg
             want libcmocka-dev has_library cmocka
             want libonnx-testdata has_conformance_data
             want python3 has python3

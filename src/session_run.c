@@ -201,6 +201,8 @@ static int run_plane(struct vmaf_dnn_session *s, const struct plane *p)
                 k->u8_to_f32(dst, src + at, n);
             else
                 k->u16_to_f32(dst, (const uint16_t *)(const void *)src + at, n, max);
+            for (size_t i = 0; p->bpc != 8 && i < n; i++)
+                dst[i] = dst[i] > 1 ? 1 : dst[i]; /* a sample over 2^bpc - 1 */
             for (size_t i = 0; dst == temp && i < n; i++)
                 ((uint16_t *)x->data)[(size_t)r * w + at + i] = vd_f16_from_f32(temp[i]);
         }

@@ -406,6 +406,16 @@ static void test_planes(void **state)
                 assert_in_range(abs(out16[y * STRIDE + x] - (int)lrintf(y32[y * w + x] * 65535.0f)), 0, 1);
         assert_int_equal(out16[w], 0xa5a5);
     }
+    /* samples over the depth are read as its maximum */
+    static uint16_t over[STRIDE * ROWS];
+    for (int i = 0; i < STRIDE * ROWS; i++) {
+        in16[i] = (uint16_t)(i % 3 ? i % 1000 : 1023);
+        over[i] = (uint16_t)(i % 3 ? i % 1000 : 1024 + i);
+    }
+    assert_int_equal(vmaf_dnn_session_run_plane16(s, in16, STRIDE * 2, 40, 30, out16, STRIDE * 2, 10), 0);
+    assert_int_equal(vmaf_dnn_session_run_plane16(s, over, STRIDE * 2, 40, 30, over, STRIDE * 2, 10), 0);
+    for (int y = 0; y < 30; y++)
+        assert_memory_equal(out16 + y * STRIDE, over + y * STRIDE, 40 * sizeof(*over));
     assert_int_equal(vmaf_dnn_session_run_luma8(s, in, STRIDE, 0, 1, out, STRIDE), -EINVAL);
     assert_int_equal(vmaf_dnn_session_run_luma8(s, in, 3, 4, 2, out, STRIDE), -EINVAL);
     assert_int_equal(vmaf_dnn_session_run_luma8(s, NULL, STRIDE, 4, 2, out, STRIDE), -EINVAL);

@@ -22,10 +22,14 @@ for bits in (9, 10, 12, 14, 16):
     FORMATS |= {f"420p{bits}": (1, 1, bits), f"422p{bits}": (1, 0, bits), f"444p{bits}": (0, 0, bits), f"mono{bits}": (None, None, bits)}
 
 
-def command(*argv, code=0, stdin=b"", **more):
+# Before a command: root obeys the mode of files as others do.
+ORDINARY = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+
+def command(*argv, code=0, stdin=b"", ordinary=False, **more):
     """Runs the command; its exit code must be the given one (None: any)."""
     feed = {"stdin": stdin} if hasattr(stdin, "fileno") or isinstance(stdin, int) else {"input": stdin}
-    r = subprocess.run([BIN, *map(str, argv)], **feed, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120, **more})
+    r = subprocess.run([*(ORDINARY if ordinary else []), BIN, *map(str, argv)], **feed, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120, **more})
     err = (r.stderr or b"").decode()
     assert "Sanitizer" not in err and "runtime error" not in err, err
     assert code is None or r.returncode == code, f"vmaf-dnn {' '.join(map(str, argv))}: exit {r.returncode}, not {code}\n{err}"

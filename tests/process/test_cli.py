@@ -46,8 +46,6 @@ def test_nothing():
 @pytest.mark.parametrize("word, near", [("fliter", "filter"), ("filt", "filter"), ("rum", "run"), ("inspekt", "inspect"), ("Filter", "filter"),
                                         ("fi?lter", "filter")])
 def test_suggestions(word, near):
-    if near not in COMMANDS:
-        pytest.skip(f"no {near}")
     r = command(word, "-m", "x", code=USAGE)
     assert f"unknown command '{word}'; did you mean '{near}'?" in r.err and r.stdout == b""
 
