@@ -10,15 +10,20 @@
 enum { CHUNK = 32 };
 _Static_assert((int)CHUNK <= (int)VD_BAND_SLACK, "the last chunk of a row reads into the slack only");
 
-static void sum_chunk(float acc[VD_OC_BLOCK][CHUNK], const struct vd_conv_args *a, const float *src)
+static inline void sum_chunk(float acc[VD_OC_BLOCK][CHUNK], const struct vd_conv_args *a, const float *src, int noc)
 {
     memset(acc, 0, sizeof(float) * VD_OC_BLOCK * CHUNK);
     for (int t = 0; t < a->taps; t++) {
         const float *s = src + a->tap[t];
         const float *w = (const float *)a->weight + (size_t)t * VD_OC_BLOCK;
-        for (int oc = 0; oc < a->n_oc; oc++)
+        for (int oc = 0; oc < noc; oc++) {
+            const float v = w[oc];
+#if defined(__clang__)
+#pragma clang loop unroll(disable) /* unrolled before it is vectorised, it would stay scalar */
+#endif
             for (int i = 0; i < CHUNK; i++)
-                acc[oc][i] += w[oc] * s[i];
+                acc[oc][i] += v * s[i];
+        }
     }
 }
 
@@ -31,7 +36,10 @@ void vd_conv_f32_c(const struct vd_conv_args *a)
             const int n = a->width - x < CHUNK ? a->width - x : CHUNK;
             float acc[VD_OC_BLOCK][CHUNK];
 
-            sum_chunk(acc, a, src + x);
+            if (a->n_oc == VD_OC_BLOCK)
+                sum_chunk(acc, a, src + x, VD_OC_BLOCK);
+            else
+                sum_chunk(acc, a, src + x, a->n_oc);
             for (int oc = 0; oc < a->n_oc; oc++) {
                 const ptrdiff_t at = oc * a->dst_plane + y * a->dst_row + x;
                 const float *residual = a->tail.residual ? a->tail.residual + at : NULL;

@@ -9,15 +9,17 @@
 enum { CHUNK = 32 };
 _Static_assert((int)CHUNK <= (int)VD_BAND_SLACK, "the last chunk of a row reads into the slack only");
 
-static void sum_chunk(uint32_t acc[VD_OC_BLOCK][CHUNK], const struct vd_conv_args *a, const int16_t *src)
+static inline void sum_chunk(uint32_t acc[VD_OC_BLOCK][CHUNK], const struct vd_conv_args *a, const int16_t *src, int noc)
 {
     memset(acc, 0, sizeof(int32_t) * VD_OC_BLOCK * CHUNK);
     for (int t = 0; t < a->taps; t++) {
         const int16_t *s = src + (size_t)a->tap[t] * 2;
         const int16_t *w = (const int16_t *)a->weight + (size_t)t * VD_OC_BLOCK * 2;
-        for (int oc = 0; oc < a->n_oc; oc++)
+        for (int oc = 0; oc < noc; oc++) {
+            const int16_t v = w[2 * oc], v1 = w[2 * oc + 1];
             for (int i = 0; i < CHUNK; i++)
-                acc[oc][i] += (uint32_t)(s[2 * i] * w[2 * oc] + s[2 * i + 1] * w[2 * oc + 1]);
+                acc[oc][i] += (uint32_t)(s[2 * i] * v + s[2 * i + 1] * v1);
+        }
     }
 }
 
@@ -30,7 +32,10 @@ void vd_conv_s16_c(const struct vd_conv_args *a)
             const int n = a->width - x < CHUNK ? a->width - x : CHUNK;
             uint32_t acc[VD_OC_BLOCK][CHUNK];
 
-            sum_chunk(acc, a, src + (ptrdiff_t)x * 2);
+            if (a->n_oc == VD_OC_BLOCK)
+                sum_chunk(acc, a, src + (ptrdiff_t)x * 2, VD_OC_BLOCK);
+            else
+                sum_chunk(acc, a, src + (ptrdiff_t)x * 2, a->n_oc);
             for (int oc = 0; oc < a->n_oc; oc++) {
                 const ptrdiff_t at = oc * a->dst_plane + y * a->dst_row + x;
                 if (a->raw) {

@@ -14,18 +14,21 @@
  *     src[y * src_step + tap[t] + x]
  * because a strided row is stored as `stride` rows of its phases: column c of the padded row goes to phase c % stride,
  * position c / stride. So one kernel serves every stride, dilation and kernel size, always
- * with unit steps along x. Scratch rows may be read VD_BAND_SLACK elements past the last pixel. */
+ * with unit steps along x. Scratch rows may be read VD_BAND_SLACK elements (fp32) or pairs (s16) past the last
+ * pixel of each tap: allocated, any value. */
 enum {
     VD_OC_BLOCK = 4,    /* output channels that a weight block holds */
-    VD_BAND_SLACK = 32, /* elements after the last one that may be read (never used) */
+    VD_BAND_SLACK = 32, /* elements or pairs after the last one that may be read (never used) */
 };
 
 /* What follows the sum, in this order and each step rounded on its own, as the
- * ONNX graph that it stands for would. NULL or flag off: the step is left out. */
+ * ONNX graph that it stands for would. NULL or flag off: the step is left out.
+ * A clamp is v < lo ? lo : v, then hi < v ? hi : v, as ONNX Runtime's Relu and Clip are: NaN stays NaN, -0 stays -0
+ * when a bound is 0, and hi wins over a larger lo. Given the same sum, every set gives the same bits (any NaN for a NaN). */
 struct vd_conv_tail {
     const float *scale;    /* [oc] integer kernels: (float)acc * scale[oc] */
     const float *bias;     /* [oc] + bias[oc] */
-    int clamp;             /* then min(max(v, lo), hi); Relu is lo 0, hi +inf. NaN stays NaN */
+    int clamp;             /* then to lo..hi; Relu is lo 0, hi +inf */
     float lo, hi;
     const float *residual; /* same layout as dst: + residual */
     int clamp2;            /* after the residual */
@@ -57,13 +60,13 @@ struct vd_kernels {
      * the plan has proved that they fit. */
     void (*conv_s16)(const struct vd_conv_args *a);
 
-    /* lo = min(lo, min x), hi = max(hi, max x) over n elements; NaN in x makes lo and hi NaN or leaves them: the
-     * caller treats a non-finite result as an error and cannot rely on which. */
+    /* lo = min(lo, min x), hi = max(hi, max x) over n elements. A NaN in x makes both NaN, so that a result that is
+     * finite says that every element is. A zero comes out as +0. */
     void (*range_f32)(const float *x, size_t n, float *lo, float *hi);
     /* QuantizeLinear to uint8, less the zero point:
      *     clamp(rint(x / scale), 0 - zp, 255 - zp)
      * of two rows a and b (b may be NULL: zero) interleaved: dst[2*i] from a, dst[2*i+1] from b. Rint is half to even;
-     * the division is a division. */
+     * the division is a division. NaN (a NaN, or 0 / 0) becomes 0 - zp. */
     void (*quantize_pair)(int16_t *dst, const float *a, const float *b, size_t n, float scale, int zp);
 
     /* Planes: v / max and back, rint half to even, clamped to 0..max; NaN becomes 0. strides are the caller's. */

@@ -9,7 +9,7 @@ _Static_assert(FLT_EVAL_METHOD == 0, "build with SSE2 arithmetic (-msse2 -mfpmat
 
 /* Lanes, so that the compiler may use vectors: a minimum in one variable is a
  * chain that the rules of the language keep in order. */
-enum { LANES = 16 };
+enum { LANES = 32 };
 
 void vd_range_f32_c(const float *x, size_t n, float *lo, float *hi)
 {
