@@ -631,6 +631,30 @@ static void pools(void **state)
     trial_free(t);
 }
 
+static void pools_padded_to_size(void **state)
+{
+    (void)state;
+    for (int lower = 0; lower < 2; lower++) {
+        struct trial *t = trial_new("MaxPool", 17);
+        trial_in(t, VD_F32, DIMS(1, 1, 4), (float[]){4, 3, 2, 1});
+        set_ints(t, "kernel_shape", 1, (const int64_t[]){2});
+        set_str(t, "auto_pad", lower ? "SAME_LOWER" : "SAME_UPPER");
+        trial_run(t, NULL);
+        check_floats(&t->out[0], lower ? (float[]){4, 4, 3, 2} : (float[]){4, 3, 2, 1}, 4);
+        trial_free(t);
+    }
+    for (int average = 0; average < 2; average++) { /* all four taps are in the padding */
+        struct trial *t = trial_new(average ? "AveragePool" : "MaxPool", 19);
+        trial_in(t, VD_F32, DIMS(1, 1, 2, 2), (float[]){1, 1, 1, 1});
+        set_ints(t, "kernel_shape", 2, (const int64_t[]){2, 2});
+        set_ints(t, "dilations", 2, (const int64_t[]){3, 3});
+        set_ints(t, "pads", 4, (const int64_t[]){1, 1, 1, 1});
+        trial_run(t, NULL);
+        check_floats(&t->out[0], average ? (float[]){0} : (float[]){-FLT_MAX}, 1);
+        trial_free(t);
+    }
+}
+
 /* The sum runs through k in order: the plain loop gives the same bits, for every shape, transpose and number of threads. */
 static void float_products(void **state)
 {
@@ -668,6 +692,24 @@ static void float_products(void **state)
         vd_free(b);
         vd_free(c);
     }
+    /* Batches: 2 x 1 of the left against 3 of the right. */
+    float a[4], b[6], want[12];
+    for (int i = 0; i < 4; i++)
+        a[i] = (float)(i + 1);
+    for (int i = 0; i < 6; i++)
+        b[i] = (float)(10 * i + 1);
+    for (int i = 0; i < 12; i++) /* [2][3][1][2]: row i / 6 of a, matrix i / 2 % 3 of b */
+        want[i] = a[i / 6 * 2 + i % 2] * b[i / 2 % 3 * 2] + a[i / 6 * 2 + 1 - i % 2] * b[i / 2 % 3 * 2 + 1];
+    float b2[12]; /* [3][2][2], so that each column meets the row in another order */
+    for (int i = 0; i < 3; i++)
+        b2[4 * i] = b2[4 * i + 3] = b[2 * i], b2[4 * i + 1] = b2[4 * i + 2] = b[2 * i + 1];
+    struct trial *batch = trial_new("MatMul", 13);
+    trial_in(batch, VD_F32, DIMS(2, 1, 1, 2), a);
+    trial_in(batch, VD_F32, DIMS(1, 3, 2, 2), b2);
+    trial_run(batch, four);
+    check_shape(&batch->out[0], VD_F32, DIMS(2, 3, 1, 2));
+    check_floats(&batch->out[0], want, 12);
+    trial_free(batch);
     /* C is not read where beta is 0. */
     struct trial *t = trial_new("Gemm", 13);
     trial_in(t, VD_F32, DIMS(1, 1), (float[]){2});
@@ -789,6 +831,12 @@ static void quantising(void **state)
         trial_free(back);
         trial_free(t);
     }
+    t = trial_new("DequantizeLinear", 13); /* the axis is 1 where none is given */
+    trial_in(t, VD_U8, DIMS(2, 2), (uint8_t[]){1, 1, 1, 1});
+    trial_in(t, VD_F32, DIMS(2), (float[]){1, 2});
+    trial_run(t, NULL);
+    check_floats(&t->out[0], (float[]){1, 2, 1, 2}, 4);
+    trial_free(t);
     t = trial_new("DequantizeLinear", 10);
     trial_in(t, VD_S32, DIMS(3), (int32_t[]){INT32_MIN, 16777217, -3});
     trial_in(t, VD_F32, SCALAR, &two);
@@ -923,7 +971,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(broadcasting), cmocka_unit_test(integers_wrap), cmocka_unit_test(rectifiers), cmocka_unit_test(functions),
         cmocka_unit_test(half_floats), cmocka_unit_test(casts), cmocka_unit_test(moves), cmocka_unit_test(shapes),
-        cmocka_unit_test(reductions), cmocka_unit_test(pools), cmocka_unit_test(float_products), cmocka_unit_test(integer_products),
+        cmocka_unit_test(reductions), cmocka_unit_test(pools), cmocka_unit_test(pools_padded_to_size),
+        cmocka_unit_test(float_products), cmocka_unit_test(integer_products),
         cmocka_unit_test(quantising), cmocka_unit_test(quantising_by_range), cmocka_unit_test(normalising),
         cmocka_unit_test(nothing_at_all),
     };
