@@ -3,6 +3,7 @@
 # check_style.sh [BUILD]: tabs, trailing spaces, last lines, SPDX lines, headers that compile alone, and with a
 # build folder the exported symbols of its libraries. Names every offence.
 set -uo pipefail
+export LC_ALL=C.UTF-8 # for characters of more than one byte
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 build=${1:-}
 CC=${CC:-cc}
@@ -19,22 +20,27 @@ list() {
 mapfile -t files < <(list)
 [ ${#files[@]} -gt 20 ] || say "only ${#files[@]} files to look at: is this the source tree?"
 
+present=() spaced=() # spaced: where a tab is an offence
 for f in "${files[@]}"; do
     [ -f "$f" ] || continue # deleted, and not yet committed
-    [ "${f##*/}" = Makefile ] || { grep -nP '\t' "$f" | sed "s|^\([0-9]*\):.*|$f:\1: a tab|"; }
-    grep -nE '[[:space:]]+$' "$f" | sed "s|^\([0-9]*\):.*|$f:\1: space at the end of the line|"
-    [ ! -s "$f" ] || [ -z "$(tail -c 1 "$f")" ] || echo "$f: no newline at the end"
-    grep -nP '[\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2069}\x{FEFF}]' "$f" | sed "s|^\([0-9]*\):.*|$f:\1: an invisible character|"
+    present+=("$f")
+    [ "${f##*/}" = Makefile ] || spaced+=("$f")
+    [ ! -s "$f" ] || [ -z "$(tail -c 1 "$f")" ] || say "$f: no newline at the end"
     case $f in
     *.c | *.h | *.py | *.sh | Makefile | .ci/run)
-        head -n 2 "$f" | grep -q 'SPDX-License-Identifier: BSD-2-Clause' || echo "$f: no SPDX line at the top" ;;
+        read -r -N 200 top <"$f"
+        [[ $top == *'SPDX-License-Identifier: BSD-2-Clause'* ]] || say "$f: no SPDX line at the top" ;;
     esac
-done >"${TMPDIR:-/tmp}/style.$$"
-if [ -s "${TMPDIR:-/tmp}/style.$$" ]; then
-    cat "${TMPDIR:-/tmp}/style.$$"
-    bad=1
-fi
-rm -f "${TMPDIR:-/tmp}/style.$$"
+done
+offence() { # PERL-PATTERN WHAT FILE...
+    local pattern=$1 what=$2 found
+    shift 2
+    found=$(grep -HnP "$pattern" "$@" | sed "s|^\([^:]*:[0-9]*\):.*|\1: $what|")
+    [ -z "$found" ] || say "$found"
+}
+offence '\t' 'a tab' "${spaced[@]}"
+offence '[ \t\r]+$' 'space at the end of the line' "${present[@]}"
+offence '[\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2069}\x{FEFF}]' 'an invisible character' "${present[@]}"
 
 # A test that no build runs is no test.
 for f in tests/test_*.c tests/*/test_*.py tests/test_*.py; do

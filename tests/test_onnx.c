@@ -487,7 +487,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_minimal), cmocka_unit_test(test_wire),       cmocka_unit_test(test_offset),
-        cmocka_unit_test(test_depth),   cmocka_unit_test(test_tensor),    
+        cmocka_unit_test(test_depth),   cmocka_unit_test(test_tensor),
         cmocka_unit_test(test_attributes), cmocka_unit_test(test_names),   cmocka_unit_test(test_graph),
         cmocka_unit_test(test_write),   cmocka_unit_test(test_index),      cmocka_unit_test(test_types),
     };

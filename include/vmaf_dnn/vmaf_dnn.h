@@ -134,6 +134,7 @@ typedef struct vmaf_dnn_info {
     size_t n_inputs, n_outputs;
 } vmaf_dnn_info;
 
+/** What is open. -EINVAL when either is NULL. */
 VMAF_DNN_API int vmaf_dnn_session_info(const vmaf_dnn_session *s, vmaf_dnn_info *info);
 
 typedef struct vmaf_dnn_slot {
@@ -166,6 +167,7 @@ VMAF_DNN_API int vmaf_dnn_validate_onnx(const char *path);
 /** Why the last call on this thread failed: one line, "" when none did. */
 VMAF_DNN_API const char *vmaf_dnn_last_error(void);
 
+/** "MAJOR.MINOR.PATCH" of the library that is linked. */
 VMAF_DNN_API const char *vmaf_dnn_version(void);
 
 #ifdef __cplusplus
