@@ -169,6 +169,7 @@ static void test_row_rules(void **state)
         {"\"model.onnx\"", "\"a/model.onnx\"", EBADMSG, "is not the plain name"},
         {"\"model.onnx\"", "\"/model.onnx\"", EBADMSG, "is not the plain name"},
         {"\"model.onnx\"", "\".onnx\"", EBADMSG, "is not the plain name"},
+        {"\"model.onnx\"", "\".m.onnx\"", EBADMSG, "is not the plain name"},
         {"\"model.onnx\"", "\"-m.onnx\"", EBADMSG, "is not the plain name"},
         {"\"model.onnx\"", "\"model.int8.onnx\"", EBADMSG, "is not the plain name"},
         {"\"model.onnx\"", "\"model.ort\"", EBADMSG, "is not the plain name"},
@@ -185,6 +186,7 @@ static void test_row_rules(void **state)
         {"\"sha256\"", "\"sha\"", EKEYREJECTED, "there is no sha256"},
         {"\"sha256\":\"", "\"sha256\":\"0", EBADMSG, "sha256: "},
         {"\"int8_sha256\":\"", "\"int8_sha256\":\"G", EBADMSG, "int8_sha256: "},
+        {"\",\"quant_mode\"", "g\",\"quant_mode\"", EBADMSG, "sha256: "}, /* 64 digits and one more */
         {"\"int8_sha256\"", "\"int8_sha\"", EKEYREJECTED, "there is no int8_sha256"},
         {"\"dynamic\"", "\"int8\"", EBADMSG, "quant_mode: 'int8' is not fp32, dynamic, static or qat"},
         {"\"dynamic\"", "\"Dynamic\"", EBADMSG, "quant_mode: "},
@@ -315,10 +317,10 @@ static void test_sidecar_rules(void **state)
     }
 }
 
-/* Every shorter file is refused, and named with line and column. */
+/* Every shorter file is refused, and named with line and column; a longer one too. */
 static void test_prefixes(void **state)
 {
-    char text[8192];
+    char text[8200];
 
     (void)state;
     snprintf(text, sizeof text, "%s", registry_of(full_row()));
@@ -328,6 +330,10 @@ static void test_prefixes(void **state)
         assert_int_equal(vd_registry_load(registry_path, &reg), -EBADMSG);
         assert_non_null(strstr(vd_reason(), "registry.json:1:"));
     }
+    snprintf(text, sizeof text, "%s ]", registry_of(full_row()));
+    put("registry.json", text);
+    assert_int_equal(vd_registry_load(registry_path, &reg), -EBADMSG);
+    assert_non_null(strstr(vd_reason(), "end of file expected"));
 }
 
 /* Any bit flipped: an error, or a row that still pins both files. Nothing less loads. */

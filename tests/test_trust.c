@@ -475,7 +475,8 @@ static void test_jail(void **state)
 {
     (void)state;
     assert_int_equal(mkdir(temp_path(&dir, "jail"), 0755) | mkdir(temp_path(&dir, "jail-evil"), 0755) |
-                         mkdir(temp_path(&dir, "jail/sub"), 0755), 0);
+                         mkdir(temp_path(&dir, "jail/sub"), 0755) | mkdir(temp_path(&dir, "evil"), 0755), 0);
+    put("evil/model.onnx", fp32_bytes);
     put("jail/model.onnx", fp32_bytes);
     put("jail/sub/model.onnx", fp32_bytes);
     put("jail-evil/model.onnx", fp32_bytes);
@@ -493,6 +494,7 @@ static void test_jail(void **state)
     /* 3: the sibling whose name begins like it, 4: elsewhere, 5: out by .. */
     refuses(temp_path(&dir, "jail-evil/model.onnx"), NULL, EACCES, evil);
     refuses(temp_path(&dir, "jailed.onnx"), NULL, EACCES, evil);
+    refuses(temp_path(&dir, "evil/model.onnx"), NULL, EACCES, evil);
     refuses(temp_path(&dir, "jail/../jail-evil/model.onnx"), NULL, EACCES, evil);
     assert_int_equal(n_opened, 0);
     /* 6: out by a link, of the file and of a folder */
@@ -542,6 +544,13 @@ static void test_jail_redirect(void **state)
     refuses(temp_path(&dir, "in/model.onnx"), &how, EACCES, "outside VMAF_TINY_MODEL_DIR");
     refuses(temp_path(&dir, "in/model.int8.onnx"), &how, EACCES, "outside VMAF_TINY_MODEL_DIR");
     assert_int_equal(times("model.onnx") + times("model.int8.onnx"), 0);
+    /* Nor is it enough that the file that runs is inside. */
+    jailed(temp_path(&dir, "out"));
+    assert_int_equal(symlink("../in/model.onnx", temp_path(&dir, "out/model.onnx")), 0);
+    refuses(temp_path(&dir, "out/model.onnx"), &how, EACCES, "outside VMAF_TINY_MODEL_DIR");
+    assert_int_equal(n_opened, 0);
+    opens(temp_path(&dir, "out/model.int8.onnx"), &how, "model.int8.onnx", int8_bytes, true);
+    jailed(temp_path(&dir, "in"));
     /* An id goes no other way. */
     put("model.onnx", fp32_bytes);
     put("model.int8.onnx", int8_bytes);
