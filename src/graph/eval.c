@@ -23,6 +23,15 @@ bool vd_node_widens(const struct vd_node *n, const struct vd_tensor *const *in)
     return false;
 }
 
+/* A result is stored as the first float input is: Pow's exponent may be of another type than its base. */
+static bool stores_f16(const struct vd_node *n, const struct vd_tensor *const *in)
+{
+    for (int i = 0; i < n->n_in; i++)
+        if (in[i] && (in[i]->type == VD_F16 || in[i]->type == VD_F32))
+            return in[i]->type == VD_F16;
+    return false;
+}
+
 void vd_widen_f16(struct vd_tensor *f32, const struct vd_tensor *f16)
 {
     float *d = f32->data;
@@ -70,7 +79,7 @@ int vd_node_infer(const struct vd_node *n, int opset, const struct vd_tensor *co
     for (int i = 0; i < n->n_in; i++)
         if (in[i] && !type_allowed(n->op, i, in[i]->type))
             return vd_op_fail(&c, EPERM, "input %d '%s' of type %s is not supported", i, n->proto->in[i], vd_type_name(in[i]->type));
-    const bool wide = vd_node_widens(n, in);
+    const bool wide = vd_node_widens(n, in), narrow = wide && stores_f16(n, in);
     if (wide && !(c.in = widened(n, in, scratch)))
         return vd_nomem(0);
     int rc = n->op->infer(&c);
@@ -78,7 +87,7 @@ int vd_node_infer(const struct vd_node *n, int opset, const struct vd_tensor *co
         if (!out[i])
             continue;
         rc = vd_tensor_check(&c, out[i]);
-        if (wide && out[i]->type == VD_F32)
+        if (narrow && out[i]->type == VD_F32)
             out[i]->type = VD_F16;
     }
     return rc;
