@@ -76,7 +76,8 @@ struct vd_kernels {
     void (*f32_to_u16)(uint16_t *dst, const float *src, size_t n, int max);
 };
 
-/* The set of that name; NULL or "auto": the best that this CPU has. -EINVAL for an unknown name (the reason lists them), -ENOTSUP for one that this CPU lacks. */
+/* The set of that name; NULL or "auto": the best that this CPU has. -EINVAL for an unknown name (the reason lists
+ * them), -ENOTSUP for one that this CPU lacks. *out is NULL then. */
 int vd_kernels_get(const char *name, const struct vd_kernels **out);
 /* Names that this CPU can run, weakest first; NULL past the end. For tests, help and benchmarks. */
 const char *vd_kernels_name(int i);
