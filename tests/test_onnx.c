@@ -344,6 +344,7 @@ static void test_names(void **state)
         const char *word; /* NULL: a good name */
     } cases[] = {
         {"a", NULL}, {"onnx::Conv_12", NULL}, {"/conv1/Conv output_0", NULL}, {"h\xc3\xb6he \xf0\x9f\x98\x80", NULL}, {"", "is empty"},
+        {"\xe0\xa4\x85\xe1\x80\x80\xf4\x8f\xbf\xbd\xef\xbf\xbd\xc2\xa0", NULL}, {"\xe0\x9f\xbf", "not UTF-8"}, {"\xf0\x8f\xbf\xbf", "not UTF-8"},
         {"a\nb", "U+000A"}, {"a\tb", "U+0009"}, {"\x7f", "U+007F"}, {"\xc2\x80", "U+0080"}, {"\xe2\x80\xae", "U+202E"},
         {"\xe2\x81\xa6", "U+2066"}, {"\xe2\x80\xa8", "U+2028"}, {"\xc0\x80", "not UTF-8"}, {"\xed\xa0\x80", "not UTF-8"},
         {"\xf4\x90\x80\x80", "not UTF-8"}, {"\xf8\x88\x80\x80\x80", "not UTF-8"}, {"a\xe2\x82", "not UTF-8 (1 bytes in)"}, {"\x80", "not UTF-8"},
@@ -372,8 +373,10 @@ static void test_graph(void **state)
 {
     (void)state;
     struct vd_buf n = node_of("Relu", "y", "z"), g = {0}, o = {0}, v = {0};
-    put_str(&n, NODE_DOMAIN, "ai.onnx.ml");
-    refuse(EPERM, "operator ai.onnx.ml:Relu", with(GRAPH_NODE, n));
+    put_str(&n, NODE_DOMAIN, "ai.onnx.ml"); /* the op table's to refuse, under its whole name */
+    struct read_file foreign = accept(with(GRAPH_NODE, n));
+    assert_string_equal(foreign.m.node[1].op_type, "ai.onnx.ml:Relu");
+    done(&foreign);
     put_str(&v, NODE_OP_TYPE, "Relu");
     refuse(EBADMSG, "node 1: Relu: the node has no output", with(GRAPH_NODE, v));
     put_msg(&g, GRAPH_NODE, node_of("Relu", "x", "y"));
@@ -381,6 +384,32 @@ static void test_graph(void **state)
     put_str(&o, VALUE_NAME, "p");
     put_msg(&o, VALUE_TYPE, (struct vd_buf){0});
     refuse(EBADMSG, "graph output 1: \"p\": its type is empty", with(GRAPH_OUTPUT, o));
+    for (int k = 0; k < 4; k++) { /* one node of one output, two of two; the last writes one of those again */
+        static const char *const again[] = {"y", "o0", "o2", "o3"};
+        static const char *const word[] = {"which node 0 (Relu)", "which node 1 (Split)", "which node 2 (Split)", "which node 2 (Split)"};
+        g = graph_of();
+        for (int i = 0; i < 2; i++) {
+            char name[2][8];
+            snprintf(name[0], 8, "o%d", 2 * i);
+            snprintf(name[1], 8, "o%d", 2 * i + 1);
+            n = node_of("Split", "x", name[0]);
+            put_str(&n, NODE_OUTPUT, name[1]);
+            put_msg(&g, GRAPH_NODE, n);
+        }
+        put_msg(&g, GRAPH_NODE, node_of("Abs", "x", again[k]));
+        refuse(EBADMSG, word[k], model_of(g));
+    }
+    struct vd_buf d = {0}, shape = {0}, tensor = {0}, type = {0};
+    put_int(&d, DIM_VALUE, 3);
+    put_str(&d, DIM_PARAM, "n");
+    put_msg(&shape, SHAPE_DIM, d);
+    put_int(&tensor, TYPE_TENSOR_ELEM, VD_F32);
+    put_msg(&tensor, TYPE_TENSOR_SHAPE, shape);
+    put_msg(&type, TYPE_TENSOR, tensor);
+    v = (struct vd_buf){0};
+    put_str(&v, VALUE_NAME, "v");
+    put_msg(&v, VALUE_TYPE, type);
+    refuse(EBADMSG, "a dimension with a value and a name", with(GRAPH_INPUT, v));
     refuse(EBADMSG, "value_info has wire type 0", model_of(plus(graph_of(), "\x68\x00", 2)));
     refuse(EPERM, "sparse initializers", model_of(plus(graph_of(), "\x7a\x00", 2)));
     struct read_file r = accept(model_of(plus(graph_of(), "\x6a\x01\xff\x6a\0\x72\x01\xff\x72\0\x82\x01\x01\xff\x82\x01\0", 17))); /* not looked into */

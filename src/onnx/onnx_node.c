@@ -182,8 +182,10 @@ static int contents(struct vd_onnx_model *m, const struct vd_msg *msg, const str
     if ((rc = vd_parse_text(m, &got[NODE_DOMAIN].f, VD_TEXT_LABEL, "domain", &domain)) < 0 ||
         (rc = vd_parse_text(m, &got[NODE_OVERLOAD].f, VD_TEXT_LABEL, "overload", &overload)) < 0)
         return rc;
-    if (*domain && strcmp(domain, "ai.onnx"))
-        return vd_fail(EPERM, "operator %.80s:%.80s is not one of ONNX's own, and no other is supported", domain, node->op_type);
+    if (strchr(node->op_type, ':'))
+        return vd_fail(EBADMSG, "an op_type with a ':', which no operator's name has");
+    if (*domain && strcmp(domain, "ai.onnx") && !(node->op_type = vd_arena_printf(&m->arena, "%s:%s", domain, node->op_type)))
+        return vd_nomem(1);
     if (*overload)
         return vd_fail(EPERM, "overload " VD_NAME " names a model function; functions are not supported", overload);
     struct vd_onnx_attr *attr;

@@ -2,6 +2,7 @@
 #include "onnx/onnx.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "common/status.h"
@@ -121,6 +122,13 @@ static void attribute(struct out *o, const void *what)
     put_int(o, ATTR_TYPE, a->type);
 }
 
+/* Bytes of DOMAIN in an op_type "DOMAIN:NAME"; 0 for ONNX's own. */
+static size_t domain_length(const struct vd_onnx_node *n)
+{
+    const char *colon = strrchr(n->op_type, ':');
+    return colon ? (size_t)(colon - n->op_type) : 0;
+}
+
 static void node(struct out *o, const void *what)
 {
     const struct vd_onnx_node *n = what;
@@ -129,9 +137,12 @@ static void node(struct out *o, const void *what)
     for (int i = 0; i < n->n_out; i++)
         put_str(o, NODE_OUTPUT, n->out[i]);
     text(o, NODE_NAME, n->name);
-    text(o, NODE_OP_TYPE, n->op_type);
+    const size_t domain = domain_length(n);
+    text(o, NODE_OP_TYPE, n->op_type + (domain ? domain + 1 : 0));
     for (int i = 0; i < n->n_attr; i++)
         sub(o, NODE_ATTR, attribute, &n->attr[i]);
+    if (domain)
+        put_bytes(o, NODE_DOMAIN, n->op_type, domain);
 }
 
 struct dim { int64_t value; const char *param; };
@@ -202,6 +213,24 @@ static void opset(struct out *o, const void *what)
     put_int(o, OPSET_VERSION, m->opset);
 }
 
+/* Another domain's operators, which all are of version 1 as far as they are known here. */
+static void foreign_opset(struct out *o, const void *what)
+{
+    const struct vd_onnx_node *n = what;
+    put_bytes(o, OPSET_DOMAIN, n->op_type, domain_length(n));
+    put_int(o, OPSET_VERSION, 1);
+}
+
+/* The first node of its domain, so that each is imported once. */
+static bool brings_domain(const struct vd_onnx_model *m, int i)
+{
+    const size_t n = domain_length(&m->node[i]);
+    for (int k = 0; n && k < i; k++)
+        if (domain_length(&m->node[k]) == n && !memcmp(m->node[k].op_type, m->node[i].op_type, n))
+            return false;
+    return n > 0;
+}
+
 static void kv(struct out *o, const void *what)
 {
     const struct vd_onnx_kv *e = what;
@@ -221,6 +250,9 @@ int vd_onnx_write(const struct vd_onnx_model *m, struct vd_buf *b)
     text(&o, MODEL_DOC, m->doc);
     sub(&o, MODEL_GRAPH, graph, m);
     sub(&o, MODEL_OPSET, opset, m);
+    for (int i = 0; i < m->n_node; i++)
+        if (brings_domain(m, i))
+            sub(&o, MODEL_OPSET, foreign_opset, &m->node[i]);
     for (int i = 0; i < m->n_meta; i++)
         sub(&o, MODEL_META, kv, &m->meta[i]);
     return b->bad ? vd_nomem(b->size) : 0;

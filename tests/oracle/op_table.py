@@ -47,21 +47,21 @@ def find(op, opset):
 def missing(model):
     """Operators of a model that the table does not list at its opset, those of other domains as DOMAIN:OP."""
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    return sorted({f"{n.domain}:{n.op_type}" if n.domain not in ("", "ai.onnx") else n.op_type
-                   for n in model.graph.node if n.domain not in ("", "ai.onnx") or not find(n.op_type, opset)})
+    names = {f"{n.domain}:{n.op_type}" if n.domain not in ("", "ai.onnx") else n.op_type for n in model.graph.node}
+    return sorted(n for n in names if not find(n, opset))
 
 
 # What a refusal may name: the pattern of its reason, and whether the table (or the reader's own limits) bears it out.
 # Groups: op, at (opset), attr, i (input), type.
 BY_NAME = [
     (r"operator (?P<op>\w+) is not supported(?: at opset (?P<at>\d+))?$", lambda m, v: not find(m["op"], v), "operator {op}"),
-    (r"operator (?P<op>[\w.]+:\w+) is not one of ONNX's own", lambda m, v: True, "operator {op}"),
+    (r"operator (?P<op>[\w.]+:\w+) is not supported$", lambda m, v: not find(m["op"], v), "operator {op}"),
     (r"operator (?P<op>\w+) attribute (?P<attr>\w+) is not supported$", lambda m, v: m["attr"] not in find(m["op"], v).attributes,
      "attribute {op}.{attr}"),
     (r"operator (?P<op>\w+) output (?P<i>\d+) \(\S*\) is not supported$", lambda m, v: True, "output {i} of {op}"),
     (r"\((?P<op>\w+)\): input (?P<i>\d+) '.*' of type (?P<type>\w+) is not supported$",
      lambda m, v: not find(m["op"], v).takes(int(m["i"]), m["type"]), "type {type} of {op}"),
-    (r": (?P<op>\w+)(?: \"[^\"]*\")?: attribute \"(?P<attr>\w+)\": attributes of type (?P<type>\w+) are not supported$",
+    (r": (?P<op>[\w.:]+)(?: \"[^\"]*\")?: attribute \"(?P<attr>\w+)\": attributes of type (?P<type>\w+) are not supported$",
      lambda m, v: m["type"] not in ("FLOAT", "INT", "STRING", "TENSOR", "FLOATS", "INTS"), "operator {op}"),
     (r"(?P<type>\w+) elements are not supported$", lambda m, v: not any(row.takes(0, m["type"]) for row in ROWS), "type {type}"),
     (r"an? (?P<type>sequence|optional|map|sparse tensor|opaque) type; only tensors are supported$", lambda m, v: True, "{type} type"),
@@ -72,6 +72,7 @@ BY_NAME = [
 LIMITS = [
     (r"\((?P<op>Conv|ConvInteger)\): a convolution over (?P<i>\d) spatial dimensions is not supported", "1 or 2 spatial dimensions",
      "{i} dimensions of {op}"),
+    (r"\((?P<op>Dropout)\): input 2 \(training_mode\) is true", "training mode of BatchNormalization and Dropout", "training mode of {op}"),
     (r"^input '.*': dimension \d+ is 0$", "graph inputs have at least one element", "empty input"),
 ]
 STATED = (Path(os.environ["VMAF_DNN_SOURCE"]) / "docs/operators.md").read_text(encoding="utf-8")
