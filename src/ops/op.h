@@ -95,8 +95,16 @@ float vd_f32_from_f16(uint16_t h);
 
 /* The families. Each file op_FAMILY.c defines these; src/graph/ops.c lists them. */
 #define VD_OPS(X) \
-    /* op_elementwise.c */ X(add) X(sub) X(mul) X(div) X(pow) X(relu) X(clip) X(sqrt) X(sigmoid) \
-    /* op_cast.c */ X(cast) \
+    /* op_elementwise.c */ X(add) X(sub) X(mul) X(div) X(pow) X(mod) X(relu) X(clip) \
+    /* op_unary.c */ X(neg) X(abs) X(sign) X(floor) X(ceil) X(round) X(sqrt) X(reciprocal) X(exp) X(log) X(tanh) X(sigmoid) X(erf) \
+    X(sin) X(cos) X(tan) X(asin) X(acos) X(atan) X(sinh) X(cosh) X(asinh) X(acosh) X(atanh) X(is_nan) X(is_inf) \
+    /* op_activation.c */ X(leaky_relu) X(thresholded_relu) X(elu) X(selu) X(celu) X(softplus) X(softsign) X(hard_sigmoid) \
+    X(hard_swish) X(mish) X(gelu) X(prelu) \
+    /* op_compare.c */ X(greater) X(less) X(greater_or_equal) X(less_or_equal) X(equal) X(and) X(or) X(xor) X(not) X(where) \
+    /* op_bits.c */ X(bitwise_and) X(bitwise_or) X(bitwise_xor) X(bitwise_not) X(bit_shift) \
+    /* op_variadic.c */ X(min) X(max) X(sum) X(mean) \
+    /* op_cast.c */ X(cast) X(cast_like) \
+    /* op_dropout.c */ X(dropout) \
     /* op_shape.c */ X(identity) X(reshape) X(flatten) X(squeeze) X(unsqueeze) X(concat) X(shape) X(gather) X(slice) X(constant) \
     /* op_reduce.c */ X(reduce_mean) X(reduce_sum) X(global_average_pool) \
     /* op_pool.c */ X(max_pool) X(average_pool) X(batch_normalization) \

@@ -2,31 +2,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "ops/op_loops.h"
 #include "ops/op_math.h"
-#include "ops/op_util.h"
-
-/* One operator is one expression; the loops around it are made here once for every type. Integers wrap: sums and products
- * are formed in the unsigned type W (at least as wide as int, so that nothing is promoted to a signed type) and cut. */
-#define INT_TYPES(X, op) X(op, VD_U8, uint8_t, uint32_t) X(op, VD_S8, int8_t, uint32_t) X(op, VD_S32, int32_t, uint32_t) \
-    X(op, VD_S64, int64_t, uint64_t)
-
-#define BINARY_LOOP(op, type, T, W) \
-    static void op##_##type(const struct vd_row *r) \
-    { \
-        T *y = r->p[0]; \
-        const T *a = r->p[1], *b = r->p[2]; \
-        if (r->step[1] && r->step[2]) \
-            for (size_t i = 0; i < r->n; i++) \
-                y[i] = op##_expr(a[i], b[i], T, W); \
-        else if (r->step[1]) \
-            for (size_t i = 0, n = r->n; i < n; i++) \
-                y[i] = op##_expr(a[i], *b, T, W); \
-        else \
-            for (size_t i = 0, n = r->n; i < n; i++) \
-                y[i] = op##_expr(*a, b[i], T, W); \
-    }
-#define F32_LOOP(op) BINARY_LOOP(op##_f, VD_F32, float, float)
-#define ROW_OF(op, type, T, W) [type] = op##_##type,
 
 #define add_f_expr(a, b, T, W) ((a) + (b))
 #define sub_f_expr(a, b, T, W) ((a) - (b))
@@ -36,116 +13,68 @@
 #define sub_expr(a, b, T, W) ((T)((W)(a) - (W)(b)))
 #define mul_expr(a, b, T, W) ((T)((W)(a) * (W)(b)))
 /* Towards zero; x / 0 is 0, and the least integer / -1 is itself, as the wrapped negation is. */
-#define div_expr(a, b, T, W) ((b) == 0 ? (T)0 : (b) == (T)-1 && (T)-1 < 0 ? (T)(0 - (W)(a)) : (T)((a) / ((b) == 0 ? (T)1 : (b))))
+#define div_expr(a, b, T, W) ((T)((b) == 0 ? 0 : (b) == -1 ? (T)(0 - (W)(a)) : (a) / (b)))
+#define div_u_expr(a, b, T, W) ((T)((b) == 0 ? 0 : (a) / (b)))
 
-#define BINARY_OP(op) \
-    F32_LOOP(op) \
-    INT_TYPES(BINARY_LOOP, op) \
-    void vd_run_##op(const struct vd_op_call *c) \
-    { \
-        static vd_row_fn *const fn[] = {[VD_F32] = op##_f_VD_F32, INT_TYPES(ROW_OF, op)}; \
-        run_binary(c, fn[c->out[0]->type]); \
-    } \
-    int vd_infer_##op(const struct vd_op_call *c) { return infer_binary(c); }
+#define WORD_OP(op) \
+    FLOAT_TYPES(BINARY_LOOP, op##_f) \
+    UINT_TYPES(BINARY_LOOP, op) \
+    BINARY_FUNCTIONS(op, vd_infer_pair, FLOAT_TYPES(ROW_OF, op##_f) WORD_ROWS(op))
+WORD_OP(add)
+WORD_OP(sub)
+WORD_OP(mul)
+FLOAT_TYPES(BINARY_LOOP, div_f)
+SINT_TYPES(BINARY_LOOP, div)
+UINT_TYPES(BINARY_LOOP, div_u)
+BINARY_FUNCTIONS(div, vd_infer_pair, FLOAT_TYPES(ROW_OF, div_f) SINT_TYPES(ROW_OF, div) UINT_TYPES(ROW_OF, div_u))
 
-static void run_binary(const struct vd_op_call *c, vd_row_fn *fn)
+/* Mod: of integers with the divisor's sign (fmod 0) or the dividend's (fmod 1); x mod 0 is 0. Of floats C's fmod, which is exact. */
+#define rem_expr(a, b, T, W) ((T)((b) == 0 || (b) == -1 ? 0 : (a) % (b)))
+#define rem_u_expr(a, b, T, W) ((T)((b) == 0 ? 0 : (a) % (b)))
+#define rem_f_expr(a, b, T, W) ((T)fmod((double)(a), (double)(b)))
+#define mod_expr(a, b, T, W) ((T)(rem_expr(a, b, T, W) + (rem_expr(a, b, T, W) != 0 && ((a) < 0) != ((b) < 0) ? (b) : 0)))
+SINT_TYPES(BINARY_LOOP, rem)
+SINT_TYPES(BINARY_LOOP, mod)
+UINT_TYPES(BINARY_LOOP, rem_u)
+FLOAT_TYPES(BINARY_LOOP, rem_f)
+
+int vd_infer_mod(const struct vd_op_call *c)
 {
-    struct vd_iter it;
-    vd_iter_init(&it, c->out[0]);
-    vd_iter_input(&it, c->in[0]);
-    vd_iter_input(&it, c->in[1]);
-    vd_iter_run(&it, c->workers, fn, NULL);
+    if (!vd_op_int(c, "fmod", 0) && vd_type_is_float(c->in[0]->type))
+        return vd_op_fail(c, EBADMSG, "attribute fmod is 0; for %s it must be 1", vd_type_name(c->in[0]->type));
+    return vd_infer_pair(c);
 }
 
-static int infer_broadcast(const struct vd_op_call *c)
+void vd_run_mod(const struct vd_op_call *c)
 {
-    struct vd_tensor t;
-    const int rc = vd_op_broadcast(c, c->in[0], c->in[1], &t);
-    return rc < 0 ? rc : vd_op_set(c, 0, c->in[0]->type, t.rank, t.dim);
-}
-
-static int infer_binary(const struct vd_op_call *c)
-{
-    const int rc = vd_op_same_type(c, 0, 1);
-    return rc < 0 ? rc : infer_broadcast(c);
-}
-
-BINARY_OP(add)
-BINARY_OP(sub)
-BINARY_OP(mul)
-BINARY_OP(div)
-
-/* Unary operators: the expression of one element, with what the whole tensor shares in `arg`. */
-#define UNARY_LOOP(op, type, T, W) \
-    static void op##_##type(const struct vd_row *r) \
-    { \
-        T *y = r->p[0]; \
-        const T *x = r->p[1]; \
-        op##_setup(T) \
-        for (size_t i = 0, n = r->n; i < n; i++) \
-            y[i] = op##_expr(x[i], T); \
-    }
-
-static void run_unary(const struct vd_op_call *c, vd_row_fn *fn, const void *arg)
-{
-    struct vd_iter it;
-    vd_iter_init(&it, c->out[0]);
-    vd_iter_input(&it, c->in[0]);
-    vd_iter_run(&it, c->workers, fn, arg);
-}
-
-static int infer_unary(const struct vd_op_call *c)
-{
-    return vd_op_set_like(c, 0, c->in[0]->type, c->in[0]);
+    static vd_row_fn *const c_like[] = {FLOAT_TYPES(ROW_OF, rem_f) SINT_TYPES(ROW_OF, rem) UINT_TYPES(ROW_OF, rem_u)};
+    static vd_row_fn *const floored[] = {SINT_TYPES(ROW_OF, mod) UINT_TYPES(ROW_OF, rem_u)};
+    vd_run_rows2(c, (vd_op_int(c, "fmod", 0) ? c_like : floored)[c->in[0]->type], NULL);
 }
 
 /* A NaN is kept: the comparison fails. */
-#define relu_setup(T)
-#define relu_expr(x, T) ((x) < 0 ? (T)0 : (x))
+#define relu_expr(x, T, W) ((x) < 0 ? (T)0 : (x))
 UNARY_LOOP(relu, VD_F32, float, float)
-UNARY_LOOP(relu, VD_S8, int8_t, uint32_t)
-UNARY_LOOP(relu, VD_S32, int32_t, uint32_t)
-UNARY_LOOP(relu, VD_S64, int64_t, uint64_t)
-
-int vd_infer_relu(const struct vd_op_call *c) { return infer_unary(c); }
-
-void vd_run_relu(const struct vd_op_call *c)
-{
-    static vd_row_fn *const fn[] = {[VD_F32] = relu_VD_F32, [VD_S8] = relu_VD_S8, [VD_S32] = relu_VD_S32, [VD_S64] = relu_VD_S64};
-    run_unary(c, fn[c->out[0]->type], NULL);
-}
-
-#define sqrt_setup(T)
-#define sqrt_expr(x, T) sqrtf(x)
-UNARY_LOOP(sqrt, VD_F32, float, float)
-
-int vd_infer_sqrt(const struct vd_op_call *c) { return infer_unary(c); }
-void vd_run_sqrt(const struct vd_op_call *c) { run_unary(c, sqrt_VD_F32, NULL); }
-
-/* 1 / (1 + e^-x), rounded once; the bounds are far beyond where a float is 0 or 1. */
-static inline float sigmoid(float x)
-{
-    double t = -(double)x;
-    t = t < -200 ? -200 : t;
-    t = t > 200 ? 200 : t;
-    return (float)(1.0 / (1.0 + vd_exp(t)));
-}
-#define sigmoid_setup(T)
-#define sigmoid_expr(x, T) sigmoid(x)
-UNARY_LOOP(sigmoid, VD_F32, float, float)
-
-int vd_infer_sigmoid(const struct vd_op_call *c) { return infer_unary(c); }
-void vd_run_sigmoid(const struct vd_op_call *c) { run_unary(c, sigmoid_VD_F32, NULL); }
+SINT_TYPES(UNARY_LOOP, relu)
+UNARY_FUNCTIONS(relu, [VD_F32] = relu_VD_F32, SINT_TYPES(ROW_OF, relu))
 
 /* Clip: lo and hi are tensors of one element (NULL: no bound); where lo > hi every result is hi. A NaN stays NaN. */
 struct clip {
     const void *lo, *hi;
 };
-#define clip_setup(T) const struct clip *k = r->arg; const T lo = *(const T *)k->lo, hi = *(const T *)k->hi;
-#define clip_low(x) ((x) < lo ? lo : (x))
-#define clip_expr(x, T) (clip_low(x) > hi ? hi : clip_low(x))
-UNARY_LOOP(clip, VD_F32, float, float)
-INT_TYPES(UNARY_LOOP, clip)
+#define CLIP_LOOP(op, type, T, W) \
+    static void op##_##type(const struct vd_row *r) \
+    { \
+        const struct clip *k = r->arg; \
+        const T lo = *(const T *)k->lo, hi = *(const T *)k->hi, *x = r->p[1]; \
+        T *y = r->p[0]; \
+        for (size_t i = 0, n = r->n; i < n; i++) { \
+            const T v = x[i] < lo ? lo : x[i]; \
+            y[i] = v > hi ? hi : v; \
+        } \
+    }
+FLOAT_TYPES(CLIP_LOOP, clip)
+INT_TYPES(CLIP_LOOP, clip)
 
 int vd_infer_clip(const struct vd_op_call *c)
 {
@@ -160,20 +89,27 @@ int vd_infer_clip(const struct vd_op_call *c)
             return vd_op_fail(c, EBADMSG, "input %d (%s) has %zu elements; it must have one", i, i == 1 ? "min" : "max",
                               vd_tensor_count(t));
     }
-    return infer_unary(c);
+    return vd_infer_like(c);
 }
 
 void vd_run_clip(const struct vd_op_call *c)
 {
     static const float f32[] = {-INFINITY, INFINITY};
+    static const double f64[] = {-INFINITY, INFINITY};
     static const uint8_t u8[] = {0, UINT8_MAX};
+    static const uint16_t u16[] = {0, UINT16_MAX};
+    static const uint32_t u32[] = {0, UINT32_MAX};
+    static const uint64_t u64[] = {0, UINT64_MAX};
     static const int8_t s8[] = {INT8_MIN, INT8_MAX};
+    static const int16_t s16[] = {INT16_MIN, INT16_MAX};
     static const int32_t s32[] = {INT32_MIN, INT32_MAX};
     static const int64_t s64[] = {INT64_MIN, INT64_MAX};
     static const struct clip none[] = {
-        [VD_F32] = {f32, f32 + 1}, [VD_U8] = {u8, u8 + 1}, [VD_S8] = {s8, s8 + 1}, [VD_S32] = {s32, s32 + 1}, [VD_S64] = {s64, s64 + 1},
+        [VD_F32] = {f32, f32 + 1}, [VD_F64] = {f64, f64 + 1}, [VD_U8] = {u8, u8 + 1}, [VD_U16] = {u16, u16 + 1},
+        [VD_U32] = {u32, u32 + 1}, [VD_U64] = {u64, u64 + 1}, [VD_S8] = {s8, s8 + 1}, [VD_S16] = {s16, s16 + 1},
+        [VD_S32] = {s32, s32 + 1}, [VD_S64] = {s64, s64 + 1},
     };
-    static vd_row_fn *const fn[] = {[VD_F32] = clip_VD_F32, INT_TYPES(ROW_OF, clip)};
+    static vd_row_fn *const fn[] = {FLOAT_TYPES(ROW_OF, clip) INT_TYPES(ROW_OF, clip)};
     const int type = c->out[0]->type;
     const struct vd_tensor *lo = vd_op_in(c, 1), *hi = vd_op_in(c, 2);
     struct clip k = none[type];
@@ -184,14 +120,14 @@ void vd_run_clip(const struct vd_op_call *c)
         k.lo = lo->data;
     if (hi)
         k.hi = hi->data;
-    run_unary(c, fn[type], &k);
+    vd_run_rows1(c, fn[type], &k);
 }
 
 /* Pow: the result has the base's type. An integer base with an integer exponent is exact and wraps (a negative exponent gives the
  * quotient cut towards zero); everything else goes through doubles. */
-static int64_t power(int64_t x, int64_t y)
+static int64_t power(int64_t x, uint64_t y, bool negative)
 {
-    if (y < 0)
+    if (negative)
         return x == 1 ? 1 : x == -1 ? (y % 2 ? -1 : 1) : 0;
     uint64_t r = 1, b = (uint64_t)x;
     for (; y; y >>= 1, b *= b)
@@ -211,7 +147,7 @@ static void pow_int_int(const struct vd_row *r)
         vd_load_s64(a, (const char *)r->p[1] + (ptrdiff_t)i * r->step[1] * (ptrdiff_t)vd_type_size(bt), bt, r->step[1], n);
         vd_load_s64(b, (const char *)r->p[2] + (ptrdiff_t)i * r->step[2] * (ptrdiff_t)vd_type_size(et), et, r->step[2], n);
         for (size_t k = 0; k < n; k++)
-            a[k] = power(a[k], b[k]);
+            a[k] = power(a[k], (uint64_t)b[k], b[k] < 0 && et != VD_U64);
         vd_store_s64(y + i * vd_type_size(bt), bt, a, n);
     }
 }
@@ -244,14 +180,10 @@ static void pow_any(const struct vd_row *r)
     }
 }
 
-int vd_infer_pow(const struct vd_op_call *c) { return infer_broadcast(c); }
+int vd_infer_pow(const struct vd_op_call *c) { return vd_infer_broadcast(c, c->in[0]->type); }
 
 void vd_run_pow(const struct vd_op_call *c)
 {
     const bool ints = !vd_type_is_float(c->in[0]->type) && !vd_type_is_float(c->in[1]->type);
-    struct vd_iter it;
-    vd_iter_init(&it, c->out[0]);
-    vd_iter_input(&it, c->in[0]);
-    vd_iter_input(&it, c->in[1]);
-    vd_iter_run(&it, c->workers, ints ? pow_int_int : pow_any, c);
+    vd_run_rows2(c, ints ? pow_int_int : pow_any, c);
 }

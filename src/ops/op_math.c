@@ -21,6 +21,13 @@ double vd_log(double x)
     return e * 0x1.62e42feep-1 + (2 * s * p + e * 0x1.a39ef35793c76p-33);
 }
 
+double vd_log1p(double x)
+{
+    if (x < 0x1p-8)
+        return x * (1 - x * (1.0 / 2 - x * (1.0 / 3 - x * (1.0 / 4 - x * (1.0 / 5 - x * (1.0 / 6))))));
+    return isnan(x) ? x : vd_log(1 + x);
+}
+
 double vd_pow(double x, double y)
 {
     if (y == 0 || x == 1)

@@ -40,7 +40,7 @@ void vd_op_split(struct vd_workers *w, size_t n, size_t grain, vd_range_fn *fn, 
 /* One walk over up to VD_ITER_MAX operands of one common shape. Operand 0 is the output and dense; the others have any element
  * step along each dim, 0 where they are broadcast. Dims of 1 go and neighbours that every operand walks alike become one,
  * so that a kernel sees the longest rows there are. */
-enum { VD_ITER_MAX = 3, VD_ITER_GRAIN = 1 << 14 };
+enum { VD_ITER_MAX = 4, VD_ITER_GRAIN = 1 << 14 };
 
 struct vd_row {
     size_t n;                    /* elements, at least 1 */
@@ -75,7 +75,7 @@ void vd_op_copy(const struct vd_op_call *c);
 /* Chunks of any numeric type as double or int64 and back (op_cast.c); n at most VD_CHUNK, p of any step.
  * To bool: not zero. An int64 to a narrower integer: wraps. A double to an integer is cut towards zero; where it does not fit,
  * ONNX leaves the result open and this one is ONNX Runtime's on x86: formed in int32 (int64 for uint32 and int64) as the least
- * integer of that type, or else wrapped to the narrower one. */
+ * integer of that type, or else wrapped to the narrower one. A uint64 is an int64 of the same bits. */
 enum { VD_CHUNK = 256 };
 void vd_load_f64(double *dst, const void *src, int type, ptrdiff_t step, size_t n);
 void vd_load_s64(int64_t *dst, const void *src, int type, ptrdiff_t step, size_t n); /* integer and bool types */

@@ -568,7 +568,7 @@ REFUSED = [
     ("BatchNormalization", [np.zeros((1, 1, 4), F32)] + [np.ones(1, F32)] * 4, dict(training_mode=1), 3, 15, "output 1"),
     ("QuantizeLinear", [np.zeros((4, 4), F32), np.ones((4, 2), F32), np.zeros((4, 2), U8)], dict(axis=1, block_size=2), 1, 21,
      "block_size"),
-    ("Tanh", [np.zeros(3, F32)], {}, 1, 17, "Tanh"),
+    ("Det", [np.zeros((3, 3), F32)], {}, 1, 17, "Det"),
     ("AveragePool", [np.zeros((1, 1, 9), F32)], dict(kernel_shape=[3], dilations=[2], auto_pad="SAME_UPPER"), 1, 19, "auto_pad"),
 ]
 
