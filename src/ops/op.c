@@ -92,10 +92,14 @@ int vd_op_broadcast(const struct vd_op_call *c, const struct vd_tensor *a, const
 
 int vd_tensor_check(const struct vd_op_call *c, const struct vd_tensor *t)
 {
-    size_t n;
+    size_t n = vd_type_size(t->type);
+    bool fits = true;
     if (t->rank < 0 || t->rank > VD_MAX_RANK)
         return vd_op_fail(c, ENOTSUP, "a result of rank %d; at most %d dims are supported", t->rank, (int)VD_MAX_RANK);
-    if (!vd_count(t->dim, t->rank, &n) || !vd_mul(n, vd_type_size(t->type), &n) || n > (size_t)1 << 40)
+    /* A dim of 0 does not excuse the others: steps are products of some dims only. */
+    for (int i = 0; i < t->rank; i++)
+        fits = fits && t->dim[i] >= 0 && vd_mul(n, t->dim[i] ? (size_t)t->dim[i] : 1, &n);
+    if (!fits || n > (size_t)1 << 40)
         return vd_op_fail(c, ERANGE, "the result would be larger than 2^40 bytes");
     return 0;
 }

@@ -44,7 +44,9 @@ void vd_iter_init(struct vd_iter *it, const struct vd_tensor *out)
     it->n = 0;
     it->rank = out->rank;
     it->total = vd_tensor_count(out);
-    for (int d = out->rank - 1; d >= 0; d--) {
+    if (!it->total)
+        it->rank = 0; /* there is nothing to walk, and steps of inputs could be anything */
+    for (int d = it->rank - 1; d >= 0; d--) {
         it->dim[d] = out->dim[d];
         it->step[0][d] = step;
         step *= out->dim[d];

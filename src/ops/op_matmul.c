@@ -195,6 +195,8 @@ int vd_infer_matmul(const struct vd_op_call *c)
 void vd_run_matmul(const struct vd_op_call *c)
 {
     struct mm p;
+    if (!vd_tensor_count(c->out[0]))
+        return;
     setup(c, &p);
     vd_op_split(c->workers, tiles(&p), 1, run_tiles, &p);
 }
@@ -342,6 +344,8 @@ void vd_run_matmul_integer(const struct vd_op_call *c)
 {
     const struct vd_tensor *az = vd_op_in(c, 2), *bz = vd_op_in(c, 3);
     struct mm p;
+    if (!vd_tensor_count(c->out[0]))
+        return;
     setup(c, &p);
     p.a_type = c->in[0]->type;
     p.b_type = c->in[1]->type;

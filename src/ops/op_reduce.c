@@ -125,13 +125,8 @@ enum { LANES = 8, TILE = 256 };
                 dst[i] = FINISH(T, sum[i], r); \
         } \
     }
-#define FINISH_FLOAT(T, sum, r) (T)((r)->mean && (r)->count ? (sum) / (double)(r)->count : (sum))
-#define FINISH_INT(T, sum, r) (T)((r)->mean ? int_mean((int64_t)(sum), (r)->count) : (int64_t)(sum))
-
-static int64_t int_mean(int64_t sum, size_t count)
-{
-    return count ? sum / (int64_t)count : 0; /* a count is below 2^40, and never -1 */
-}
+#define FINISH_FLOAT(T, sum, r) (T)((r)->mean ? (sum) / (double)(r)->count : (sum))
+#define FINISH_INT(T, sum, r) (T)((r)->mean ? (int64_t)(sum) / (int64_t)(r)->count : (int64_t)(sum))
 
 REDUCE(f32, float, double, FINISH_FLOAT)
 REDUCE(s32, int32_t, uint64_t, FINISH_INT)
@@ -142,24 +137,22 @@ static void run(const struct vd_op_call *c, const bool mask[VD_MAX_RANK], bool m
     struct reduce r;
     size_t grain;
     const struct vd_tensor *x = c->in[0];
+    const size_t outs = vd_tensor_count(c->out[0]);
+    if (!vd_tensor_count(x)) { /* no outputs, or sums of nothing */
+        if (outs)
+            memset(c->out[0]->data, 0, vd_tensor_bytes(c->out[0]));
+        return;
+    }
     plan(&r, x, mask);
     r.src = x->data;
     r.dst = c->out[0]->data;
     r.mean = mean;
-    const size_t outs = vd_tensor_count(c->out[0]);
-    if (!outs)
-        return;
     vd_range_fn *fn;
     size_t units;
-    if (!r.count) { /* sums of nothing: no element is read, whatever the other dims */
-        r.gone.total = 0;
-        r.kept = (struct group){.total = outs};
-        r.along = true;
-    }
     if (r.along || r.len == 1) {
         fn = x->type == VD_F32 ? along_f32 : x->type == VD_S32 ? along_s32 : along_s64;
         units = outs;
-        grain = r.count ? VD_ITER_GRAIN / r.count + 1 : VD_ITER_GRAIN;
+        grain = VD_ITER_GRAIN / r.count + 1;
     } else {
         fn = x->type == VD_F32 ? across_f32 : x->type == VD_S32 ? across_s32 : across_s64;
         units = outs / r.len * ((r.len + TILE - 1) / TILE);
