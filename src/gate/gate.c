@@ -159,12 +159,9 @@ static int gate(const char *path_or_id, const struct vd_resolved *file, const st
         r->skipped = true;
         return 0;
     }
-    if (!row) {
-        if (!vd_file_is_regular(file->int8_path))
-            return vd_fail(ENOENT, "%s: no registry row or sidecar and no %s: there is nothing to compare it with; quantise it first",
-                           file->fp32_path, file->int8_path);
-        r->mode = vd_quant_mode_name(VD_QUANT_DYNAMIC); /* what the resolver presumes */
-    }
+    if (!row && !vd_file_is_regular(file->int8_path))
+        return vd_fail(ENOENT, "%s: no registry row or sidecar and no %s: there is nothing to compare it with; quantise it first",
+                       file->fp32_path, file->int8_path);
     r->budget_from = o->budget >= 0 ? VD_BUDGET_GIVEN : row && row->has_budget ? VD_BUDGET_REGISTRY : VD_BUDGET_DEFAULT;
     r->budget = o->budget >= 0 ? o->budget : row && row->has_budget ? row->budget : default_budget;
 
@@ -179,6 +176,7 @@ static int gate(const char *path_or_id, const struct vd_resolved *file, const st
     r->pass = true;
     r->pinned = p.pinned;
     r->all_int8 = p.all_int8;
+    r->mode = vd_quant_mode_name(p.mode);
     rc = record_samples(&p, r);
     if (!rc && !o->quick)
         rc = realistic(&p, r, row ? row->kind : NULL);

@@ -39,6 +39,9 @@ static int check_sides(struct vd_pair *p, const struct vd_resolved *file)
                        b.file, b.n_inputs, b.n_outputs);
     p->pinned = a.pinned && b.pinned;
     p->all_int8 = b.all_int8;
+    rc = vd_quant_mode_parse(b.quant_mode, &p->mode);
+    if (rc)
+        return rc;
     p->n_in = a.n_inputs;
     p->n_out = a.n_outputs;
     return 0;

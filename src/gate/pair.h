@@ -15,6 +15,7 @@ enum { VD_FP32, VD_INT8 };
 struct vd_pair {
     vmaf_dnn_session *session[2];
     bool pinned, all_int8;
+    enum vd_quant_mode mode;  /* of the int8 file */
     size_t n_in, n_out;
     vmaf_dnn_input *in;       /* shapes are set, data is sample[i] */
     float **sample;           /* by input: the caller fills in[i].count floats */
