@@ -66,6 +66,8 @@ static const struct vd_op table[] = {
      .attrs = "value:t value_int:i value_ints:I value_float:f value_floats:F", FN(constant)},
     {ROW("Conv", 7, LAST, 2, 3, 1, 1), .types = {F32}, .attrs = WINDOW "dilations:I group:i", .infer = vd_infer_conv},
     {ROW("ConvInteger", 10, LAST, 2, 4, 1, 1), .types = {U8S8}, .attrs = WINDOW "dilations:I group:i", .infer = vd_infer_conv_integer},
+    {ROW("ConvTranspose", 7, LAST, 2, 3, 1, 1), .types = {F32},
+     .attrs = WINDOW "dilations:I group:i output_padding:I output_shape:I", FN(conv_transpose)},
     {ROW("Cos", 7, LAST, 1, 1, 1, 1), .types = {F32}, .attrs = "", FN(cos)},
     {ROW("Cosh", 9, LAST, 1, 1, 1, 1), .types = {F32}, .attrs = "", FN(cosh)},
     {ROW("DequantizeLinear", 10, 12, 2, 3, 1, 1), .types = {U8S8 | S32, F32, U8S8 | S32}, .attrs = "", FN(dequantize_linear)},
@@ -171,6 +173,19 @@ static const struct vd_op table[] = {
     {ROW("Unsqueeze", 13, LAST, 2, 2, 1, 1), .types = {ANY, S64}, .has_f16 = true, .attrs = "", FN(unsqueeze)},
     {ROW("Where", 9, LAST, 3, 3, 1, 1), .types = {BOOL, ANY}, .has_f16 = true, .attrs = "", FN(where)},
     {ROW("Xor", 7, LAST, 2, 2, 1, 1), .types = {BOOL}, .attrs = "", FN(xor)},
+    /* What ONNX Runtime's quantiser writes in its QOperator form. */
+    {ROW("com.microsoft:QLinearAdd", 7, LAST, 7, 8, 1, 1), .types = {U8S8, F32, U8S8, U8S8, F32, U8S8, F32, U8S8}, .attrs = "",
+     FN(qlinear_add)},
+    {ROW("com.microsoft:QLinearAveragePool", 7, LAST, 4, 5, 1, 1), .types = {U8S8, F32, U8S8, F32, U8S8},
+     .attrs = WINDOW "ceil_mode:i count_include_pad:i channels_last:i", FN(qlinear_average_pool)},
+    {ROW("com.microsoft:QLinearConcat", 7, LAST, 5, VD_ANY_ARITY, 1, 1), .types = {F32 | U8S8}, .attrs = "axis:i!", FN(qlinear_concat)},
+    {ROW("com.microsoft:QLinearGlobalAveragePool", 7, LAST, 4, 5, 1, 1), .types = {U8S8, F32, U8S8, F32, U8S8}, .attrs = "channels_last:i",
+     FN(qlinear_global_average_pool)},
+    {ROW("com.microsoft:QLinearLeakyRelu", 7, LAST, 4, 5, 1, 1), .types = {U8S8, F32, U8S8, F32, U8S8}, .attrs = "alpha:f",
+     FN(qlinear_leaky_relu)},
+    {ROW("com.microsoft:QLinearMul", 7, LAST, 7, 8, 1, 1), .types = {U8S8, F32, U8S8, U8S8, F32, U8S8, F32, U8S8}, .attrs = "",
+     FN(qlinear_mul)},
+    {ROW("com.microsoft:QLinearSigmoid", 7, LAST, 4, 5, 1, 1), .types = {U8S8, F32, U8S8, F32, U8S8}, .attrs = "", FN(qlinear_sigmoid)},
 };
 enum { ROWS = sizeof(table) / sizeof(table[0]) };
 

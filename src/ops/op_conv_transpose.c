@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "common/checked.h"
+#include "ops/op_util.h"
+
+/* ConvTranspose-1, 11, 22: each output element gathers the input elements and weights that reach it, so that the sum's order
+ * (channel, then kernel) does not depend on threads. Sums are in double and rounded once. One to three spatial dims, all as three. */
+
+struct geometry {
+    int n;
+    int64_t in[3], out[3], kernel[3], stride[3], dilation[3], begin[3];
+    int64_t group, ic, oc; /* channels of a group */
+};
+
+enum { ATTR_MAX = 1 << 20 };
+
+static int list(const struct vd_op_call *c, const char *name, int n, int64_t lo, int64_t fallback, int64_t *v)
+{
+    const int64_t *given;
+    const int count = vd_op_ints(c, name, &given);
+    if (given && count != n)
+        return vd_op_fail(c, EBADMSG, "attribute %s has %d values where the input's shape asks for %d", name, count, n);
+    for (int i = 0; i < n; i++) {
+        v[i] = given ? given[i] : fallback;
+        if (v[i] < lo || v[i] > ATTR_MAX)
+            return vd_op_fail(c, EBADMSG, "attribute %s[%d] is %lld; it must be in %lld..%d", name, i, (long long)v[i], (long long)lo,
+                              (int)ATTR_MAX);
+    }
+    return 0;
+}
+
+/* Size of the output and what the padding cuts off, along spatial dim i. */
+static int size_output(const struct vd_op_call *c, struct geometry *g, int i, int64_t pads[2], int64_t output_padding)
+{
+    const char *mode = vd_op_str(c, "auto_pad", "NOTSET");
+    const int64_t *shape;
+    const int given = vd_op_ints(c, "output_shape", &shape);
+    const int64_t full = g->stride[i] * (g->in[i] - 1) + output_padding + (g->kernel[i] - 1) * g->dilation[i] + 1;
+    const bool upper = !strcmp(mode, "SAME_UPPER"), same = upper || !strcmp(mode, "SAME_LOWER");
+    if (!same && strcmp(mode, "NOTSET") && strcmp(mode, "VALID"))
+        return vd_op_fail(c, EBADMSG, "attribute auto_pad is '%.40s'; it must be NOTSET, VALID, SAME_UPPER or SAME_LOWER", mode);
+    if (given || same) {
+        int64_t want = g->in[i] * g->stride[i];
+        if (given) {
+            const int skip = given == g->n + 2 ? 2 : 0; /* with batch and channels in front, as some exporters write */
+            if (given != g->n + skip)
+                return vd_op_fail(c, EBADMSG, "attribute output_shape has %d values where the input's shape asks for %d", given, g->n);
+            want = shape[i + skip];
+            if (want < 1 || want > (int64_t)1 << 40)
+                return vd_op_fail(c, EBADMSG, "attribute output_shape[%d] is %lld", i + skip, (long long)want);
+        }
+        const int64_t total = full > want ? full - want : 0;
+        g->begin[i] = upper ? total / 2 : total - total / 2;
+        g->out[i] = want;
+        return 0;
+    }
+    g->begin[i] = strcmp(mode, "VALID") ? pads[0] : 0;
+    g->out[i] = full - g->begin[i] - (strcmp(mode, "VALID") ? pads[1] : 0);
+    return 0;
+}
+
+static int geometry_of(const struct vd_op_call *c, struct geometry *g)
+{
+    const struct vd_tensor *x = c->in[0], *w = c->in[1];
+    int64_t pads[6], extra[3], kernel[3];
+    int rc;
+    memset(g, 0, sizeof(*g));
+    if (x->rank < 3 || x->rank > 5 || w->rank != x->rank)
+        return vd_op_fail(c, EBADMSG, "an input of rank %d and weights of rank %d; both must have batch or channels and 1 to 3 more dims",
+                          x->rank, w->rank);
+    g->n = x->rank - 2;
+    g->group = vd_op_int(c, "group", 1);
+    if (g->group < 1 || w->dim[0] != x->dim[1] || x->dim[1] < 1 || x->dim[1] % g->group || w->dim[1] < 1 || w->dim[1] > ATTR_MAX)
+        return vd_op_fail(c, ERANGE, "input 0 has %lld channels, the weights are for %lld and give %lld, in %lld groups", (long long)x->dim[1],
+                          (long long)w->dim[0], (long long)w->dim[1], (long long)g->group);
+    g->ic = x->dim[1] / g->group;
+    g->oc = w->dim[1];
+    if ((rc = list(c, "kernel_shape", g->n, 1, 1, kernel)) < 0 || (rc = list(c, "strides", g->n, 1, 1, g->stride)) < 0 ||
+        (rc = list(c, "dilations", g->n, 1, 1, g->dilation)) < 0 || (rc = list(c, "pads", 2 * g->n, 0, 0, pads)) < 0 ||
+        (rc = list(c, "output_padding", g->n, 0, 0, extra)) < 0)
+        return rc;
+    for (int i = 0; i < g->n; i++) {
+        g->in[i] = x->dim[i + 2];
+        g->kernel[i] = w->dim[i + 2];
+        if (g->in[i] < 1 || g->in[i] > (int64_t)1 << 40 || g->kernel[i] < 1 || g->kernel[i] > ATTR_MAX)
+            return vd_op_fail(c, ERANGE, "spatial dim %d: %lld elements and a kernel of %lld", i, (long long)g->in[i], (long long)g->kernel[i]);
+        if (vd_onnx_attr(c->node, "kernel_shape") && kernel[i] != g->kernel[i])
+            return vd_op_fail(c, EBADMSG, "attribute kernel_shape[%d] is %lld but the weights' dim %d is %lld", i, (long long)kernel[i], i + 2,
+                              (long long)g->kernel[i]);
+        if ((rc = size_output(c, g, i, (int64_t[]){pads[i], pads[g->n + i]}, extra[i])) < 0)
+            return rc;
+        if (g->out[i] < 1)
+            return vd_op_fail(c, ERANGE, "spatial dim %d of the output would be %lld", i, (long long)g->out[i]);
+    }
+    for (int i = g->n; i < 3; i++)
+        g->in[i] = g->out[i] = g->kernel[i] = g->stride[i] = g->dilation[i] = 1;
+    return 0;
+}
+
+int vd_infer_conv_transpose(const struct vd_op_call *c)
+{
+    const struct vd_tensor *bias = vd_op_in(c, 2);
+    struct geometry g;
+    int64_t dim[VD_MAX_RANK];
+    int rc = geometry_of(c, &g);
+    if (rc < 0)
+        return rc;
+    dim[0] = c->in[0]->dim[0];
+    if (!vd_mul64(g.oc, g.group, &dim[1]))
+        return vd_op_fail(c, ERANGE, "%lld output channels in %lld groups are too many", (long long)g.oc, (long long)g.group);
+    if (bias && (bias->rank != 1 || bias->dim[0] != dim[1]))
+        return vd_op_fail(c, EBADMSG, "input 2 (bias) must be one value for each of the %lld output channels", (long long)dim[1]);
+    for (int i = 0; i < g.n; i++)
+        dim[i + 2] = g.out[i];
+    return vd_op_set(c, 0, c->in[0]->type, c->in[0]->rank, dim);
+}
+
+struct job { const struct vd_op_call *c; struct geometry g; };
+
+/* One spatial dim of an output position: kernel element k comes from input *i, if from any. */
+static bool source(const struct geometry *g, int d, int64_t o, int64_t k, int64_t *i)
+{
+    const int64_t at = o + g->begin[d] - k * g->dilation[d];
+    *i = at / g->stride[d];
+    return at >= 0 && at % g->stride[d] == 0 && *i < g->in[d];
+}
+
+static double gather(const struct job *j, const float *x, const float *w, const int64_t o[3])
+{
+    const struct geometry *g = &j->g;
+    const int64_t area = g->in[0] * g->in[1] * g->in[2], window = g->kernel[0] * g->kernel[1] * g->kernel[2];
+    double sum = 0;
+    for (int64_t ic = 0; ic < g->ic; ic++, x += area, w += g->oc * window)
+        for (int64_t k0 = 0; k0 < g->kernel[0]; k0++) {
+            int64_t i0, i1, i2;
+            if (!source(g, 0, o[0], k0, &i0))
+                continue;
+            for (int64_t k1 = 0; k1 < g->kernel[1]; k1++) {
+                if (!source(g, 1, o[1], k1, &i1))
+                    continue;
+                for (int64_t k2 = 0; k2 < g->kernel[2]; k2++)
+                    if (source(g, 2, o[2], k2, &i2))
+                        sum += (double)x[(i0 * g->in[1] + i1) * g->in[2] + i2] * (double)w[(k0 * g->kernel[1] + k1) * g->kernel[2] + k2];
+            }
+        }
+    return sum;
+}
+
+static void rows(void *arg, size_t begin, size_t end)
+{
+    const struct job *j = arg;
+    const struct geometry *g = &j->g;
+    const int64_t window = g->kernel[0] * g->kernel[1] * g->kernel[2];
+    const float *x = j->c->in[0]->data, *w = j->c->in[1]->data, *bias = vd_op_in(j->c, 2) ? vd_op_in(j->c, 2)->data : NULL;
+    for (size_t r = begin; r < end; r++) {
+        const int64_t o1 = (int64_t)r % g->out[1], o0 = (int64_t)r / g->out[1] % g->out[0], plane = (int64_t)r / g->out[1] / g->out[0];
+        const int64_t oc = plane % (g->oc * g->group), n = plane / (g->oc * g->group), group = oc / g->oc;
+        const float *xg = x + (n * g->group + group) * g->ic * g->in[0] * g->in[1] * g->in[2];
+        const float *wg = w + (group * g->ic * g->oc + oc % g->oc) * window;
+        float *y = (float *)j->c->out[0]->data + (int64_t)r * g->out[2];
+        for (int64_t o2 = 0; o2 < g->out[2]; o2++)
+            y[o2] = (float)(gather(j, xg, wg, (int64_t[]){o0, o1, o2}) + (bias ? (double)bias[oc] : 0));
+    }
+}
+
+void vd_run_conv_transpose(const struct vd_op_call *c)
+{
+    struct job j = {.c = c};
+    if (geometry_of(c, &j.g) < 0)
+        return; /* infer has accepted it */
+    vd_op_split(c->workers, vd_tensor_count(c->out[0]) / (size_t)j.g.out[2], 4, rows, &j);
+}
