@@ -33,9 +33,12 @@
         else if (r->step[1]) \
             for (size_t i = 0, n = r->n; i < n; i++) \
                 y[i] = op##_expr(a[i], *b, T, W); \
-        else \
+        else if (r->step[2]) \
             for (size_t i = 0, n = r->n; i < n; i++) \
                 y[i] = op##_expr(*a, b[i], T, W); \
+        else /* a further operand is the wide one */ \
+            for (size_t i = 0, n = r->n; i < n; i++) \
+                y[i] = op##_expr(*a, *b, T, W); \
     }
 #define BINARY_LOOP(op, type, T, W) BINARY_LOOP_TO(T, op, type, T, W)
 #define BINARY_BOOL_LOOP(op, type, T, W) BINARY_LOOP_TO(uint8_t, op, type, T, W)

@@ -86,13 +86,13 @@ def ours(tmp, model, feeds, threads):
     return [np.load(tmp / f"{name}.npy") for name in outs]
 
 
-def check(tmp, case, threads):
+def check(tmp, case, threads, run=ours):
     try:
         model, feeds = case.model()
     except Exception as e:
         raise AssertionError(f"{case}: the test made a wrong model: {e}") from e
     want = reference(model, feeds)
-    got = ours(tmp, model, feeds, threads)
+    got = run(tmp, model, feeds, threads)
     for k, (w, g) in enumerate(zip(want, got)):
         w = np.asarray(w)
         assert g.dtype == w.dtype and g.shape == w.shape, f"{case}: output {k} is {g.dtype}{g.shape}, not {w.dtype}{w.shape}"
