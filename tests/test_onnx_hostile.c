@@ -135,6 +135,11 @@ static struct vd_buf everything(void)
     put_bytes(&a, ATTR_INTS, "\x02\x83\x04", 3);
     put_msg(&n, NODE_ATTR, a);
     put_msg(&g, GRAPH_NODE, n);
+    for (int i = 0; i < 2; i++) { /* another domain's */
+        n = node_of("Gelu", "z", i ? "v" : "u");
+        put_str(&n, NODE_DOMAIN, "com.microsoft");
+        put_msg(&g, GRAPH_NODE, n);
+    }
     put_msg(&g, GRAPH_VALUE_INFO, value_of("z"));
     put_str(&g, GRAPH_DOC, "a graph\nof two lines");
     put_int(&m, MODEL_IR_VERSION, 3);

@@ -2,9 +2,9 @@
 #include "onnx/onnx.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <string.h>
 
+#include "common/names.h"
 #include "common/status.h"
 #include "onnx/onnx_proto.h"
 #include "onnx/onnx_wire.h"
@@ -221,14 +221,27 @@ static void foreign_opset(struct out *o, const void *what)
     put_int(o, OPSET_VERSION, 1);
 }
 
-/* The first node of its domain, so that each is imported once. */
-static bool brings_domain(const struct vd_onnx_model *m, int i)
+/* Each domain once, where its first operator stands; by a table, since a file decides how many there are. */
+static int foreign_opsets(struct out *o, const struct vd_onnx_model *m)
 {
-    const size_t n = domain_length(&m->node[i]);
-    for (int k = 0; n && k < i; k++)
-        if (domain_length(&m->node[k]) == n && !memcmp(m->node[k].op_type, m->node[i].op_type, n))
-            return false;
-    return n > 0;
+    struct vd_arena scratch = {0};
+    struct vd_names seen;
+    size_t n = 0;
+    int rc = 0;
+    for (int i = 0; i < m->n_node; i++)
+        n += domain_length(&m->node[i]) > 0;
+    if (n)
+        rc = vd_names_init(&seen, &scratch, n);
+    for (int i = 0; n && !rc && i < m->n_node; i++) {
+        const size_t len = domain_length(&m->node[i]);
+        const char *domain = len ? vd_arena_str(&scratch, m->node[i].op_type, len) : NULL;
+        if (len && !domain)
+            rc = vd_nomem(len + 1);
+        else if (len && vd_names_add(&seen, domain, i) == i)
+            sub(o, MODEL_OPSET, foreign_opset, &m->node[i]);
+    }
+    vd_arena_free(&scratch);
+    return rc;
 }
 
 static void kv(struct out *o, const void *what)
@@ -250,10 +263,8 @@ int vd_onnx_write(const struct vd_onnx_model *m, struct vd_buf *b)
     text(&o, MODEL_DOC, m->doc);
     sub(&o, MODEL_GRAPH, graph, m);
     sub(&o, MODEL_OPSET, opset, m);
-    for (int i = 0; i < m->n_node; i++)
-        if (brings_domain(m, i))
-            sub(&o, MODEL_OPSET, foreign_opset, &m->node[i]);
+    const int rc = foreign_opsets(&o, m);
     for (int i = 0; i < m->n_meta; i++)
         sub(&o, MODEL_META, kv, &m->meta[i]);
-    return b->bad ? vd_nomem(b->size) : 0;
+    return rc ? rc : b->bad ? vd_nomem(b->size) : 0;
 }
