@@ -131,13 +131,21 @@ int vd_op_same_type(const struct vd_op_call *c, int a, int b)
                       b, vd_type_name(c->in[b]->type));
 }
 
+int vd_op_need_known(const struct vd_op_call *c, int i, const char *what)
+{
+    if (vd_tensor_known(c->in[i]))
+        return 0;
+    return vd_op_fail(c, ENOTSUP, "input %d (%s) is computed at run time; it must be a constant or come from shapes", i, what);
+}
+
 int vd_op_known_ints(const struct vd_op_call *c, int i, const char *what, int64_t v[VD_MAX_RANK], int *n)
 {
     const struct vd_tensor *t = c->in[i];
     if (t->rank > 1 || (t->rank == 1 && t->dim[0] > VD_MAX_RANK))
         return vd_op_fail(c, EBADMSG, "input %d (%s) must be a list of at most %d integers", i, what, (int)VD_MAX_RANK);
-    if (!vd_tensor_known(t))
-        return vd_op_fail(c, ENOTSUP, "input %d (%s) is computed at run time; it must be a constant or come from shapes", i, what);
+    const int rc = vd_op_need_known(c, i, what);
+    if (rc < 0)
+        return rc;
     *n = (int)vd_tensor_count(t);
     for (int k = 0; k < *n; k++)
         v[k] = vd_tensor_int(t, (size_t)k);

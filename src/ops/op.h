@@ -105,7 +105,8 @@ float vd_f32_from_f16(uint16_t h);
     /* op_variadic.c */ X(min) X(max) X(sum) X(mean) \
     /* op_cast.c */ X(cast) X(cast_like) \
     /* op_dropout.c */ X(dropout) \
-    /* op_shape.c */ X(identity) X(reshape) X(flatten) X(squeeze) X(unsqueeze) X(concat) X(shape) X(gather) X(slice) X(constant) \
+    /* op_shape.c */ X(identity) X(reshape) X(flatten) X(squeeze) X(unsqueeze) X(concat) X(shape) X(gather) X(constant) \
+    /* op_move.c */ X(transpose) X(expand) X(split) X(depth_to_space) X(space_to_depth) X(slice) \
     /* op_reduce.c */ X(reduce_mean) X(reduce_sum) X(global_average_pool) \
     /* op_pool.c */ X(max_pool) X(average_pool) X(batch_normalization) \
     /* op_matmul.c */ X(matmul) X(gemm) X(matmul_integer) \

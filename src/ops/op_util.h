@@ -25,12 +25,28 @@ int vd_op_set_like(const struct vd_op_call *c, int i, int type, const struct vd_
 /* -EBADMSG unless inputs a and b (present) have one type. */
 int vd_op_same_type(const struct vd_op_call *c, int a, int b);
 
+/* -ENOTSUP unless input i (present) is known before the run; what names it in the message. */
+int vd_op_need_known(const struct vd_op_call *c, int i, const char *what);
 /* Input i, a known list of at most VD_MAX_RANK integers (rank 1, or rank 0 as one of them), into v. what names it in messages.
  * -ENOTSUP when it is computed at run time. */
 int vd_op_known_ints(const struct vd_op_call *c, int i, const char *what, int64_t v[VD_MAX_RANK], int *n);
 /* Axes for tensors of that rank, from input i (i > 0, absent or NULL: none) or attribute "axes" (i 0), as a mask; *n: how many.
  * -EBADMSG: out of range or twice. */
 int vd_op_axes(const struct vd_op_call *c, int i, int rank, bool mask[VD_MAX_RANK], int *n);
+
+/* A dense tensor seen from one of its dims: outer * n * inner elements. Of no elements: all may be 0. */
+struct vd_along {
+    size_t outer, n, inner;
+};
+static inline struct vd_along vd_along(const struct vd_tensor *t, int axis)
+{
+    struct vd_along a = {1, (size_t)t->dim[axis], 1};
+    for (int i = 0; i < axis; i++)
+        a.outer *= (size_t)t->dim[i];
+    for (int i = axis + 1; i < t->rank; i++)
+        a.inner *= (size_t)t->dim[i];
+    return a;
+}
 
 /* fn over [0, n) in pieces of `grain` (the last may be shorter), on the call's workers. The pieces do not depend on the
  * number of workers. */
@@ -69,6 +85,8 @@ void vd_iter_strided(struct vd_iter *it, const void *data, int type, const int64
 /* Call fn for every row. The iterator is used up. */
 void vd_iter_run(struct vd_iter *it, struct vd_workers *w, vd_row_fn *fn, const void *arg);
 
+/* y (any view of a dense output) = the elements of src from number `at` on, read with these steps in elements, one a dim of y. */
+void vd_op_move(struct vd_workers *w, const struct vd_tensor *y, const void *src, int64_t at, const int64_t *step);
 /* out = in, element for element: the run of every operator that only changes a shape. */
 void vd_op_copy(const struct vd_op_call *c);
 
