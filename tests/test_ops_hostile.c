@@ -72,7 +72,7 @@ static uint64_t value_data[8];
 static void attributes(struct vd_rng *r, struct trial *t, const struct vd_op *op)
 {
     static char names[MOST_ATTR][32];
-    static const char *const strings[] = {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", "", "same_upper"};
+    static const char *const strings[] = {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", "LEFT", "RIGHT", "", "same_upper"};
     const bool constant = !strcmp(op->name, "Constant");
     const int spatial = 1 + below(r, 3);
     for (const char *p = op->attrs; *p;) {
@@ -87,7 +87,7 @@ static void attributes(struct vd_rng *r, struct trial *t, const struct vd_op *op
             switch (letter) {
             case 'i': a->v.i = below(r, 2) ? below(r, 2) : odd_int(r); break;
             case 'f': a->v.f = vd_rng_f32(r) * 4 - 2; break;
-            case 's': a->v.s = strings[below(r, 6) ? below(r, 4) : below(r, 6)]; break;
+            case 's': a->v.s = strings[below(r, 6) ? below(r, 6) : below(r, 8)]; break;
             case 'F': a->v.floats = reals; a->n = below(r, 9); break;
             case 't':
                 value = (struct vd_onnx_tensor){.type = below(r, 2) ? VD_F32 : VD_U8, .rank = 1, .dim = {below(r, 9)}, .data = (uint8_t *)value_data};
@@ -111,7 +111,7 @@ static bool one_round(struct vd_rng *r, const struct vd_op *op)
 {
     enum { MOST = 1 << 16 };
     struct trial *t = trial_new(op->name, op->opset_min + below(r, op->opset_max - op->opset_min + 1));
-    const int n_in = op->in_min + below(r, (op->in_max == VD_ANY_ARITY ? 4 : op->in_max) - op->in_min + 1);
+    const int n_max = op->in_max == VD_ANY_ARITY ? op->in_min + 3 : op->in_max, n_in = op->in_min + below(r, n_max - op->in_min + 1);
     const bool alike = below(r, 4); /* one type for all inputs that may have it */
     const int style = below(r, 4), pick = below(r, 3); /* lists like one dim of the first, like the first, lists and scalars, mixed */
     int64_t last[8];

@@ -39,10 +39,11 @@ static int64_t reached(const struct pool *p, int64_t k, int64_t t0, int64_t t1, 
 /* Elements that the average at (oz, oy, ox) divides by, along one dim. */
 static int64_t counted(const struct pool *p, int d, int64_t o)
 {
+    const int64_t at = o * p->stride[d] - p->begin[d], lo = p->count_pad ? -p->begin[d] : 0, hi = p->count_pad ? p->end[d] : p->in[d];
     int64_t k0;
-    if (p->count_pad)
-        return taps(p, d, o, -p->begin[d], p->end[d], &k0) - k0;
-    return taps(p, d, o, 0, p->in[d], &k0) - k0;
+    if (at >= lo && at + (p->kernel[d] - 1) * p->dilation[d] < hi)
+        return p->kernel[d];
+    return taps(p, d, o, lo, hi, &k0) - k0;
 }
 
 /* The loops around an accumulator row: T elements, A accumulators. NEXT takes one element in, DONE finishes a tile. */
@@ -88,7 +89,7 @@ static int64_t counted(const struct pool *p, int d, int64_t o)
 
 /* A NaN stays: once in, nothing compares greater. */
 #define MAX_INT(a, x) ((x) > (a) ? (x) : (a))
-#define MAX_FLOAT(a, x) ((x) > (a) || (x) != (x) ? (x) : (a))
+#define MAX_FLOAT(a, x) (((x) > (a)) | ((x) != (x)) ? (x) : (a))
 #define STORE(dst, acc) \
     for (int64_t i = 0; i < t1 - t0; i++) \
         (dst)[t0 + i] = (acc)[i];

@@ -55,12 +55,25 @@ FLOAT_OP(reciprocal)
     } \
     UNARY_FUNCTIONS(op, [VD_F32] = op##_row)
 
-static inline double exp_of(double x)
-{
-    x = x < -200 ? -200 : x; /* a float32 is 0 or infinite long before */
-    x = x > 200 ? 200 : x;
-    return vd_exp(x);
-}
+/* The same with x brought into -200..200 before, where the result in float32 is 0, 1 or infinite long since. The bounds come by way
+ * of memory: a compiler that knows them makes of each a case of its own, and then no vectors of the loop. */
+#define BOUNDED_OP(op, f) \
+    static void op##_row(const struct vd_row *r) \
+    { \
+        float *y = r->p[0]; \
+        const float *x = r->p[1]; \
+        const double *bounds = r->arg, lo = bounds[0], hi = bounds[1]; \
+        for (size_t i = 0, n = r->n; i < n; i++) { \
+            const double v = (double)x[i] < lo ? lo : (double)x[i]; \
+            y[i] = (float)f(v > hi ? hi : v); \
+        } \
+    } \
+    int vd_infer_##op(const struct vd_op_call *c) { return vd_infer_like(c); } \
+    void vd_run_##op(const struct vd_op_call *c) \
+    { \
+        static const double bounds[] = {-200, 200}; \
+        vd_run_rows1(c, op##_row, bounds); \
+    }
 
 static inline double log_of(double x)
 {
@@ -77,12 +90,12 @@ static inline double tanh_of(double x)
 }
 
 /* 1 / (1 + e^-x) */
-static inline double sigmoid_of(double x) { return 1 / (1 + exp_of(-x)); }
+static inline double sigmoid_of(double x) { return 1 / (1 + vd_exp(-x)); }
 
-MATH_OP(exp, exp_of)
+BOUNDED_OP(exp, vd_exp)
+BOUNDED_OP(sigmoid, sigmoid_of)
 MATH_OP(log, log_of)
 MATH_OP(tanh, tanh_of)
-MATH_OP(sigmoid, sigmoid_of)
 MATH_OP(erf, erf)
 MATH_OP(sin, sin)
 MATH_OP(cos, cos)
