@@ -10,8 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/status.h"
-#include "onnx_build.h"
+#include "onnx_check.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
@@ -53,18 +52,6 @@ static void test_product_wrap(void **state)
         vd_free(file.data);
     }
     assert_true(good > 1000 && bad > 50000);
-}
-
-static void refuse(int err, const char *word, struct vd_buf file)
-{
-    struct vd_onnx_model m;
-    assert_false(file.bad);
-    uint8_t *exact = exact_copy(file.data, file.size);
-    int rc = vd_onnx_read(&m, exact, file.size);
-    if (rc != -err || !strstr(vd_reason(), word))
-        fail_msg("got %d \"%s\", wanted %d and \"%s\"", rc, vd_reason(), -err, word);
-    free(exact);
-    vd_free(file.data);
 }
 
 /* depth messages, each the field of the one around it. */

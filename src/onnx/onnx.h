@@ -95,8 +95,9 @@ struct vd_onnx_model {
  * -EBADMSG: not ONNX, truncated, contradictory (the byte offset is in the reason; duplicate singular fields,
  *   duplicate names of initialisers, inputs, outputs, node outputs, attributes or metadata; tensor bytes that do not match
  *   the shape; typed values that do not fit their type; wire types 3 and 4; depth over 8; no output).
- * -EPERM, by name: external data, model functions, training info, sparse or string tensors, graphs inside attributes, segments, unknown element types, type protos other than
- *   tensor, an opset outside 7..23, an IR version outside 3..13, rank over 8.
+ * -EPERM, by name: external data, model functions, training info, sparse or string tensors, graphs inside attributes,
+ *   segments, unknown element types, type protos other than tensor, an opset outside 7..23, an IR version outside 3..13,
+ *   rank over 8.
  * -E2BIG: more than VD_ONNX_MAX_COUNT of something, or 2 GiB or more. -ENOMEM.
  * An operator of a domain other than "" and "ai.onnx" is read, and is the op table's to refuse, as "DOMAIN:NAME".
  * Unknown fields are skipped by wire type. value_info, quantization_annotation and node doc strings are not kept. */
