@@ -519,7 +519,7 @@ static void refusals(void **state)
     refused(t, ENOTSUP, "opset is 10, and DynamicQuantizeLinear came with opset 11: export it again with opset 11 or later");
 
     static const char *const integer[] = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QuantizeLinear", "DequantizeLinear", "QLinearConv",
-                                          "QLinearMatMul"};
+                                          "QLinearMatMul", "com.microsoft:QLinearAdd"};
     for (size_t i = 0; i < sizeof integer / sizeof *integer; i++) {
         t = one_conv();
         op(t, integer[i], "n", "y", NULL, NULL, "z");

@@ -342,16 +342,26 @@ static bool is_op(const struct vd_onnx_node *n, const char *op) { return !strcmp
 
 static bool is_target(const struct vd_onnx_node *n) { return is_op(n, "Conv") || is_op(n, "MatMul") || is_op(n, "Gemm"); }
 
+/* Of ONNX or of ONNX Runtime's own domain. */
+static bool is_integer(const struct vd_onnx_node *n)
+{
+    static const char *const integer[] = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QuantizeLinear", "DequantizeLinear",
+                                          "ConvTransposeInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"};
+    const char *colon = strrchr(n->op_type, ':'), *op = colon ? colon + 1 : n->op_type;
+    for (size_t k = 0; k < sizeof integer / sizeof *integer; k++)
+        if (!strcmp(op, integer[k]))
+            return true;
+    return !strncmp(op, "QLinear", 7);
+}
+
 static int check_source(const struct vd_onnx_model *in, size_t *targets)
 {
-    static const char *const integer[] = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QuantizeLinear",
-                                          "DequantizeLinear", "QLinearConv", "QLinearMatMul"};
     *targets = 0;
     for (int i = 0; i < in->n_node; i++) {
-        for (size_t k = 0; k < sizeof integer / sizeof *integer; k++)
-            if (is_op(&in->node[i], integer[k]))
-                return vd_fail(ENOTSUP, "already quantised: node %s is %s; quantise the fp32 file instead", label(&in->node[i]), integer[k]);
-        *targets += is_target(&in->node[i]);
+        const struct vd_onnx_node *n = &in->node[i];
+        if (is_integer(n))
+            return vd_fail(ENOTSUP, "already quantised: node %s is %s; quantise the fp32 file instead", label(n), n->op_type);
+        *targets += is_target(n);
     }
     if (!*targets)
         return vd_fail(ENOTSUP, "nothing to quantise: no Conv, MatMul or Gemm in the model");

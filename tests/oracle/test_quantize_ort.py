@@ -79,7 +79,7 @@ def quantised_weights(graph, variant):
 
 
 def formula(w, channel_axis):
-    """Section 'weight arithmetic' of docs/quantization.md, in NumPy. channel_axis None: per tensor."""
+    """The weights' arithmetic, in NumPy. channel_axis None: per tensor."""
     axes = tuple(i for i in range(w.ndim) if i != channel_axis)
     absmax = np.abs(w).max(axis=axes, keepdims=True).astype(np.float64)
     scale = (absmax / 127).astype(np.float32)
