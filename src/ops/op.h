@@ -107,6 +107,8 @@ float vd_f32_from_f16(uint16_t h);
     /* op_dropout.c */ X(dropout) \
     /* op_shape.c */ X(identity) X(reshape) X(flatten) X(squeeze) X(unsqueeze) X(concat) X(shape) X(gather) X(constant) \
     /* op_move.c */ X(transpose) X(expand) X(split) X(depth_to_space) X(space_to_depth) X(slice) \
+    /* op_pad.c */ X(pad) X(tile) \
+    /* op_fill.c */ X(size) X(constant_of_shape) X(range) X(eye_like) X(trilu) X(cum_sum) X(one_hot) \
     /* op_reduce.c */ X(reduce_mean) X(reduce_sum) X(global_average_pool) \
     /* op_pool.c */ X(max_pool) X(average_pool) X(batch_normalization) \
     /* op_matmul.c */ X(matmul) X(gemm) X(matmul_integer) \

@@ -133,7 +133,7 @@ static int infer_all(struct vd_plan *p, const struct vd_tensor *shapes, bool *kn
         if (!in || !out)
             return vd_nomem(0);
         bool all = n->op->run != NULL;
-        const bool of_shape = !strcmp(n->op->name, "Shape");
+        const bool of_shape = !strcmp(n->op->name, "Shape") || !strcmp(n->op->name, "Size");
         for (int k = 0; k < n->n_in; k++) {
             in[k] = n->in[k] < 0 ? NULL : &p->t[n->in[k]];
             all = all && (!in[k] || in[k]->data || of_shape);

@@ -24,9 +24,10 @@ from vmaf_dnn import Refused, Session
 DATA = Path("/usr/share/libonnx-testdata/data")
 SUITES = ("node", "simple", "pytorch-converted", "pytorch-operator")
 CASES = 1072
-PASSED = 400  # at least: this only grows
-CONVERTED = 110
+PASSED = 460  # at least: this only grows
+CONVERTED = 118
 WAYS = ((None, 1), ("c", 2))
+ROUGH = re.compile(r"test_(blackman|hamming|hann)window")  # their data was made with 3.1415 for pi
 
 
 def opset_of(model):
@@ -55,9 +56,9 @@ def with_constants(model, feeds, names):
     return m
 
 
-def wrong(got, want):
+def wrong(got, want, rough=False):
     """What is wrong with an output, or None. Integers equal; floats as near as two orders of summation of the tests' short sums
-    leave them, a hundred times nearer than the onnx package's own runner asks (rtol 1e-3, atol 1e-7)."""
+    leave them, a hundred times nearer than the onnx package's own runner asks (rtol 1e-3, atol 1e-7); rough: as near as that."""
     if got.dtype != want.dtype or got.shape != want.shape:
         return f"{got.dtype}{list(got.shape)} in place of {want.dtype}{list(want.shape)}"
     if got.dtype.kind != "f":
@@ -65,7 +66,7 @@ def wrong(got, want):
     else:
         g, w = got.astype(np.float64), want.astype(np.float64)
         size = np.abs(w[np.isfinite(w)]).max(initial=0)
-        near = {2: 1e-3, 4: 1e-5, 8: 1e-12}[got.itemsize]
+        near = 1e-3 if rough else {2: 1e-3, 4: 1e-5, 8: 1e-12}[got.itemsize]
         with np.errstate(invalid="ignore"):
             bad = ~((np.abs(g - w) <= near * np.abs(w) + near / 10 * size) | (g == w) | (np.isnan(g) & np.isnan(w)))
     if bad.any():
@@ -99,7 +100,7 @@ def run_sets(model, path, folder, tmp, fix):
                 got = Session(tmp / "fixed.onnx", kernels, threads).run({n: v for n, v in feeds.items() if n not in small})
             assert len(got) == len(want), f"{len(got)} outputs, not {len(want)}"
             for k, (g, w) in enumerate(zip(got, want)):
-                text = wrong(g, w)
+                text = wrong(g, w, ROUGH.match(folder.name))
                 assert not text, f"output {k}: {text} (kernels {kernels or 'auto'}, {threads} threads)"
     return fixed
 
