@@ -44,7 +44,8 @@ static double measure(void (*fn)(void *), void *arg)
 }
 
 /* GMAC/s of nothing but the instructions, 12 sums in registers as in the kernels; 0: not known here. */
-static double limit_f32, limit_s16;
+struct limit { double f32, s16; };
+static struct limit limit_avx2, limit_avx512;
 
 #if defined(__x86_64__)
 /* In assembly, so that no compiler can do better or worse than the instructions can. */
@@ -78,19 +79,48 @@ static void only_madd(void *arg)
                      "dec %0\n\tjnz 1b\n\tvzeroupper" : "+r"(n) : : CLOBBER);
 }
 
+#define FMA512(i) "vfmadd231ps %%zmm15, %%zmm15, %%zmm" #i "\n\t"
+#define DOT512(i) "vpdpwssd %%zmm15, %%zmm15, %%zmm" #i "\n\t"
+#define TWELVE(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11)
+
+static void only_fma512(void *arg)
+{
+    long n = LIMIT_ROUNDS;
+
+    (void)arg;
+    __asm__ volatile("vzeroall\n1:\n\t" TWELVE(FMA512) "dec %0\n\tjnz 1b\n\tvzeroupper" : "+r"(n) : : CLOBBER);
+}
+
+static void only_dot512(void *arg)
+{
+    long n = LIMIT_ROUNDS;
+
+    (void)arg;
+    __asm__ volatile("vzeroall\n1:\n\t" TWELVE(DOT512) "dec %0\n\tjnz 1b\n\tvzeroupper" : "+r"(n) : : CLOBBER);
+}
+
 static void measure_limits(void)
 {
     const double n = (double)LIMIT_ROUNDS * LIMIT_SUMS * 8e-9;
 
-    if (!vd_kernels_name(1))
-        return;
-    limit_f32 = n / measure(only_fma, NULL);
-    limit_s16 = 2 * n / measure(only_madd, NULL);
-    printf("limit avx2: vfmadd %.1f GMAC/s, vpmaddwd + vpaddd %.1f GMAC/s\n", limit_f32, limit_s16);
+    if (vd_kernels_name(1)) {
+        limit_avx2 = (struct limit){n / measure(only_fma, NULL), 2 * n / measure(only_madd, NULL)};
+        printf("limit avx2: vfmadd %.1f GMAC/s, vpmaddwd + vpaddd %.1f GMAC/s\n", limit_avx2.f32, limit_avx2.s16);
+    }
+    if (vd_kernels_name(2)) {
+        limit_avx512 = (struct limit){2 * n / measure(only_fma512, NULL), 4 * n / measure(only_dot512, NULL)};
+        printf("limit avx512vnni: vfmadd %.1f GMAC/s, vpdpwssd %.1f GMAC/s\n", limit_avx512.f32, limit_avx512.s16);
+    }
 }
 #else
 static void measure_limits(void) {}
 #endif
+
+/* What a set is held to: the C set to AVX2's. */
+static struct limit limit_of(const struct vd_kernels *k)
+{
+    return strcmp(k->name, "avx512vnni") ? limit_avx2 : limit_avx512;
+}
 
 struct conv {
     void (*fn)(const struct vd_conv_args *a);
@@ -148,9 +178,9 @@ static void bench_conv(const struct vd_kernels *k, int integer, int ic, int oc, 
         .dst_step = n_dst / (size_t)((oc + VD_OC_BLOCK - 1) / VD_OC_BLOCK),
     };
     const double t = measure(run_conv, &c), mac = (double)n_dst * ic * KERNEL * KERNEL * 1e-9;
-    const double limit = integer ? limit_s16 : limit_f32, cost = integer ? mac * planes * 2 / ic : mac;
+    const double limit = integer ? limit_of(k).s16 : limit_of(k).f32, cost = integer ? mac * planes * 2 / ic : mac;
 
-    printf("%-6s conv_%s %2d -> %2d  %7.1f GMAC/s", k->name, integer ? "s16" : "f32", ic, oc, mac / t);
+    printf("%-10s conv_%s %2d -> %2d  %7.1f GMAC/s", k->name, integer ? "s16" : "f32", ic, oc, mac / t);
     if (limit > 0)
         printf("  %3.0f %% of the limit", 100 * cost / t / limit);
     printf("\n");
@@ -233,7 +263,7 @@ static void bench_flat(const struct vd_kernels *k, int width)
     for (size_t i = 0; i < p.n; i++)
         p.f[i] = p.g[i] = (float)(i % 1000) / 1000;
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
-        printf("%-6s %-16s %7.2f G elements/s\n", k->name, list[i].name, (double)width * list[i].per * 1e-9 / measure(list[i].fn, &p));
+        printf("%-10s %-16s %7.2f G elements/s\n", k->name, list[i].name, (double)width * list[i].per * 1e-9 / measure(list[i].fn, &p));
     vd_free(p.f);
     vd_free(p.g);
     vd_free(p.out);

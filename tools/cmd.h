@@ -56,7 +56,7 @@ enum { VD_OPT_THREADS = 1000, VD_OPT_KERNELS, VD_OPT_REGISTRY, VD_OPT_BASELINE }
     {"registry", required_argument, NULL, VD_OPT_REGISTRY}, {"baseline", no_argument, NULL, VD_OPT_BASELINE}
 #define VD_RUN_HELP \
     "  --threads N      worker threads (default: as many as this process may use)\n" \
-    "  --kernels NAME   kernel set: auto, c, avx2 (default: the best that the CPU has)\n" \
+    "  --kernels NAME   kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n" \
     "  --registry FILE  registry.json (default: beside the model)\n" \
     "  --baseline       run the fp32 file of a quantised model\n"
 /* 1: opt was one of them and taken; 0: not one of them; -1: a bad value, and vd_usage() has said so. */

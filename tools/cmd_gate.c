@@ -28,7 +28,7 @@ static const char help[] =
     "  --budget X       allow this drop, 0 to 1 (default: quant_accuracy_budget_plcc of the registry, else 0.01)\n"
     "  --json FILE      write the figures to FILE too\n"
     "  --threads N      worker threads (default: as many as this process may use)\n"
-    "  --kernels NAME   kernel set: auto, c, avx2 (default: the best that the CPU has)\n"
+    "  --kernels NAME   kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n"
     "  --registry FILE  default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
     "                   model/tiny/registry.json in the current folder, or the installed one\n"
     "\n"

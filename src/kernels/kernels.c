@@ -16,8 +16,10 @@ static const struct set {
     {"c", 0, vd_kernels_init_c},
 #if defined(__x86_64__)
     {"avx2", VD_CPU_AVX2, vd_kernels_init_avx2},
+    {"avx512vnni", VD_CPU_AVX2 | VD_CPU_AVX512VNNI, vd_kernels_init_avx512vnni},
 #else
     {"avx2", 0, NULL},
+    {"avx512vnni", 0, NULL},
 #endif
 };
 enum { N_SETS = sizeof(sets) / sizeof(sets[0]) };

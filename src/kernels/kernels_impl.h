@@ -18,6 +18,7 @@
 
 VD_KERNEL_SET(c);
 VD_KERNEL_SET(avx2);
+VD_KERNEL_SET(avx512vnni); /* convolutions, range, quantise; the rest is avx2's */
 
 /* What a caller of either convolution has promised, for assert(). */
 #define VD_CONV_ARGS_OK(a) \

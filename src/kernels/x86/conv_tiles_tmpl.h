@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VD_CONV_AVX2_H
-#define VD_CONV_AVX2_H
+#ifndef VD_CONV_TILES_TMPL_H
+#define VD_CONV_TILES_TMPL_H
 
 #include <assert.h>
-#include <immintrin.h>
 #include <math.h>
 #include "kernels/kernels_impl.h"
 
-/* What the two convolutions share: how a row is cut into tiles, and the tail.
+/* What the two convolutions share in every x86 set: how a row is cut into tiles, and the tail. The includer has
+ * included vec_SET.h, which gives vectors of VD_LANES pixels and what is done with them.
  *
- * A tile is some vectors of 8 pixels wide and takes 4 or 1 output channels; its
+ * A tile is some vectors wide and takes 4 or 1 output channels; its
  * sums stay in registers for all taps. One tile goes down all rows of the band before the next begins,
  * so the input rows that neighbouring output rows share come from the first-level cache. */
 
@@ -18,17 +18,17 @@
 #else
 #define VD_UNROLL _Pragma("GCC unroll 8")
 #endif
-enum { VD_MAX_NV = 8 }; /* vectors of the widest tile */
+enum { VD_MAX_NV = 8 }; /* vectors of the widest tile, which is of one channel */
 
 #define VD_TILE static inline __attribute__((always_inline))
 
 /* The steps that nearly every layer has, without branches: one that is left out has
  * the operand that gives back each value, bit for bit: times 1, plus -0 (+0 would turn -0 into +0), no bounds. */
-struct vd_tail_avx2 {
+struct vd_tail {
     float scale[VD_OC_BLOCK], bias[VD_OC_BLOCK], lo, hi;
 };
 
-static inline void vd_tail_avx2_init(struct vd_tail_avx2 *t, const struct vd_conv_args *a)
+static inline void vd_tail_init(struct vd_tail *t, const struct vd_conv_args *a)
 {
     for (int oc = 0; oc < VD_OC_BLOCK; oc++) {
         t->scale[oc] = a->tail.scale && oc < a->n_oc ? a->tail.scale[oc] : 1.0f;
@@ -38,37 +38,29 @@ static inline void vd_tail_avx2_init(struct vd_tail_avx2 *t, const struct vd_con
     t->hi = a->tail.clamp ? a->tail.hi : INFINITY;
 }
 
-/* The lanes below n. */
-static inline __m256i vd_mask_avx2(int n)
-{
-    static const int32_t lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-
-    return _mm256_loadu_si256((const __m256i *)(lanes + 8 - n));
-}
-
 /* maxps and minps return their second operand when either is NaN and when both
  * are zeros: with the value there, NaN and -0 pass as in the reference. */
-VD_TILE __m256 vd_clamp_avx2(__m256 v, __m256 lo, __m256 hi)
+VD_TILE vd_v vd_clamp(vd_v v, vd_v lo, vd_v hi)
 {
-    return _mm256_min_ps(hi, _mm256_max_ps(lo, v));
+    return vv_min(hi, vv_max(lo, v));
 }
 
 /* From sums (scaled, where they were integers) to the planes. at: the tile's
- * first element; n_last: pixels of the last vector that exist, 1..8. */
-VD_TILE void vd_finish_avx2(const struct vd_conv_args *a, const struct vd_tail_avx2 *t, __m256 acc[VD_OC_BLOCK][VD_MAX_NV],
+ * first element; n_last: pixels of the last vector that exist, 1..VD_LANES. */
+VD_TILE void vd_finish(const struct vd_conv_args *a, const struct vd_tail *t, vd_v acc[VD_OC_BLOCK][VD_MAX_NV],
                             ptrdiff_t at, const int noc, const int nv, int n_last)
 {
-    const __m256 lo = _mm256_set1_ps(t->lo), hi = _mm256_set1_ps(t->hi);
+    const vd_v lo = vv_set1(t->lo), hi = vv_set1(t->hi);
 
     VD_UNROLL
     for (int oc = 0; oc < noc; oc++) {
-        const __m256 bias = _mm256_set1_ps(t->bias[oc]);
+        const vd_v bias = vv_set1(t->bias[oc]);
         VD_UNROLL
         for (int v = 0; v < nv; v++)
-            acc[oc][v] = vd_clamp_avx2(_mm256_add_ps(acc[oc][v], bias), lo, hi);
+            acc[oc][v] = vd_clamp(vv_add(acc[oc][v], bias), lo, hi);
     }
     if (a->tail.residual) {
-        const __m256i mask = vd_mask_avx2(n_last);
+        const vd_mask mask = vv_mask(n_last);
         VD_UNROLL
         for (int oc = 0; oc < noc; oc++) {
             if (oc >= a->n_oc)
@@ -76,17 +68,17 @@ VD_TILE void vd_finish_avx2(const struct vd_conv_args *a, const struct vd_tail_a
             const float *r = a->tail.residual + oc * a->dst_plane + at;
             VD_UNROLL
             for (int v = 0; v < nv - 1; v++)
-                acc[oc][v] = _mm256_add_ps(acc[oc][v], _mm256_loadu_ps(r + 8 * v));
-            acc[oc][nv - 1] = _mm256_add_ps(acc[oc][nv - 1], _mm256_maskload_ps(r + 8 * (nv - 1), mask));
+                acc[oc][v] = vv_add(acc[oc][v], vv_load(r + VD_LANES * v));
+            acc[oc][nv - 1] = vv_add(acc[oc][nv - 1], vv_load_some(r + VD_LANES * (nv - 1), mask));
         }
     }
     if (a->tail.clamp2) {
-        const __m256 lo2 = _mm256_set1_ps(a->tail.lo2), hi2 = _mm256_set1_ps(a->tail.hi2);
+        const vd_v lo2 = vv_set1(a->tail.lo2), hi2 = vv_set1(a->tail.hi2);
         VD_UNROLL
         for (int oc = 0; oc < noc; oc++)
             VD_UNROLL
             for (int v = 0; v < nv; v++)
-                acc[oc][v] = vd_clamp_avx2(acc[oc][v], lo2, hi2);
+                acc[oc][v] = vd_clamp(acc[oc][v], lo2, hi2);
     }
     VD_UNROLL
     for (int oc = 0; oc < noc; oc++) {
@@ -95,19 +87,19 @@ VD_TILE void vd_finish_avx2(const struct vd_conv_args *a, const struct vd_tail_a
         float *dst = (float *)a->dst + oc * a->dst_plane + at;
         VD_UNROLL
         for (int v = 0; v < nv - 1; v++)
-            _mm256_storeu_ps(dst + 8 * v, acc[oc][v]);
-        if (n_last == 8)
-            _mm256_storeu_ps(dst + 8 * (nv - 1), acc[oc][nv - 1]);
+            vv_store(dst + VD_LANES * v, acc[oc][v]);
+        if (n_last == VD_LANES)
+            vv_store(dst + VD_LANES * (nv - 1), acc[oc][nv - 1]);
         else
-            _mm256_maskstore_ps(dst + 8 * (nv - 1), vd_mask_avx2(n_last), acc[oc][nv - 1]);
+            vv_store_some(dst + VD_LANES * (nv - 1), vv_mask(n_last), acc[oc][nv - 1]);
     }
 }
 
-typedef void vd_tile_avx2_fn(const struct vd_conv_args *a, const struct vd_tail_avx2 *t, int x);
+typedef void vd_tile_fn(const struct vd_conv_args *a, const struct vd_tail *t, int x);
 
 /* How many of the vectors that are left the next tile takes, max at most: even
  * parts at the end, because a tile of one vector waits for its own sums. */
-static inline int vd_split_avx2(int left, int max)
+static inline int vd_split(int left, int max)
 {
     if (left <= max)
         return left;
@@ -115,27 +107,29 @@ static inline int vd_split_avx2(int left, int max)
 }
 
 #define VD_TILE_FN(noc, nv) \
-    static __attribute__((noinline)) void tile_##noc##x##nv(const struct vd_conv_args *a, const struct vd_tail_avx2 *t, int x) \
+    static __attribute__((noinline)) void tile_##noc##x##nv(const struct vd_conv_args *a, const struct vd_tail *t, int x) \
     { \
         tile(a, t, x, noc, nv); \
     }
 
+#define VD_TILE_NAME(noc, nv) tile_##noc##x##nv,
+
 /* From a file's tile() the shapes of it that there are, and the kernel that cuts rows into them. */
 #define VD_CONV_FROM_TILES(name) \
-    VD_TILE_FN(4, 1) VD_TILE_FN(4, 2) VD_TILE_FN(4, 3) \
+    VD_TILES_OF_FOUR(VD_TILE_FN) \
     VD_TILE_FN(1, 1) VD_TILE_FN(1, 2) VD_TILE_FN(1, 3) VD_TILE_FN(1, 4) \
     VD_TILE_FN(1, 5) VD_TILE_FN(1, 6) VD_TILE_FN(1, 7) VD_TILE_FN(1, 8) \
     void name(const struct vd_conv_args *a) \
     { \
-        static vd_tile_avx2_fn *const one[] = {tile_1x1, tile_1x2, tile_1x3, tile_1x4, tile_1x5, tile_1x6, tile_1x7, tile_1x8}; \
-        static vd_tile_avx2_fn *const four[] = {tile_4x1, tile_4x2, tile_4x3}; \
-        vd_tile_avx2_fn *const *fn = a->n_oc == 1 ? one : four; \
-        const int max = a->n_oc == 1 ? 8 : 3; \
-        struct vd_tail_avx2 t; \
+        static vd_tile_fn *const one[] = {tile_1x1, tile_1x2, tile_1x3, tile_1x4, tile_1x5, tile_1x6, tile_1x7, tile_1x8}; \
+        static vd_tile_fn *const four[] = {VD_TILES_OF_FOUR(VD_TILE_NAME)}; \
+        vd_tile_fn *const *fn = a->n_oc == 1 ? one : four; \
+        const int max = a->n_oc == 1 ? 8 : (int)(sizeof(four) / sizeof(four[0])); \
+        struct vd_tail t; \
         assert(VD_CONV_ARGS_OK(a)); \
-        vd_tail_avx2_init(&t, a); \
-        for (int x = 0, nv; x < a->width; x += 8 * nv) { \
-            nv = vd_split_avx2((a->width - x + 7) / 8, max); \
+        vd_tail_init(&t, a); \
+        for (int x = 0, nv; x < a->width; x += VD_LANES * nv) { \
+            nv = vd_split((a->width - x + VD_LANES - 1) / VD_LANES, max); \
             fn[nv - 1](a, &t, x); \
         } \
     }

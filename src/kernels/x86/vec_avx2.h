@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_VEC_AVX2_H
+#define VD_VEC_AVX2_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+/* The vectors that conv_tiles_tmpl.h is written in: AVX2 and FMA. */
+typedef __m256 vd_v;
+typedef __m256i vd_vi, vd_mask;
+enum {
+    VD_LANES = 8,
+    VD_KEPT = 2, /* s16: inputs that are kept in registers for all channels of a tile */
+};
+#define VD_TILES_OF_FOUR(X) X(4, 1) X(4, 2) X(4, 3)
+
+/* The lanes below n. */
+static inline vd_mask vv_mask(int n)
+{
+    static const int32_t lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+
+    return _mm256_loadu_si256((const __m256i *)(lanes + 8 - n));
+}
+
+static inline vd_v vv_zero(void) { return _mm256_setzero_ps(); }
+static inline vd_v vv_set1(float f) { return _mm256_set1_ps(f); }
+static inline vd_v vv_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline vd_v vv_load_some(const float *p, vd_mask m) { return _mm256_maskload_ps(p, m); }
+static inline void vv_store(float *p, vd_v v) { _mm256_storeu_ps(p, v); }
+static inline void vv_store_some(float *p, vd_mask m, vd_v v) { _mm256_maskstore_ps(p, m, v); }
+static inline vd_v vv_add(vd_v a, vd_v b) { return _mm256_add_ps(a, b); }
+static inline vd_v vv_mul(vd_v a, vd_v b) { return _mm256_mul_ps(a, b); }
+static inline vd_v vv_min(vd_v a, vd_v b) { return _mm256_min_ps(a, b); }
+static inline vd_v vv_max(vd_v a, vd_v b) { return _mm256_max_ps(a, b); }
+static inline vd_v vv_fma(vd_v a, vd_v b, vd_v c) { return _mm256_fmadd_ps(a, b, c); }
+
+static inline vd_vi vi_zero(void) { return _mm256_setzero_si256(); }
+static inline vd_vi vi_set1(int32_t v) { return _mm256_set1_epi32(v); }
+static inline vd_vi vi_load(const int16_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline void vi_store(int32_t *p, vd_vi v) { _mm256_storeu_si256((__m256i *)p, v); }
+static inline void vi_store_some(int32_t *p, vd_mask m, vd_vi v) { _mm256_maskstore_epi32(p, m, v); }
+static inline vd_v vi_to_f32(vd_vi v) { return _mm256_cvtepi32_ps(v); }
+/* sum + a pair's two products in each lane */
+static inline vd_vi vi_dot(vd_vi sum, vd_vi a, vd_vi b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+
+#endif

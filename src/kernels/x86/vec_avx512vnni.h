@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_VEC_AVX512VNNI_H
+#define VD_VEC_AVX512VNNI_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+/* The vectors that conv_tiles_tmpl.h is written in: AVX-512 F, BW, DQ, VL and VNNI. */
+typedef __m512 vd_v;
+typedef __m512i vd_vi;
+typedef __mmask16 vd_mask;
+enum {
+    VD_LANES = 16,
+    VD_KEPT = 8, /* s16: all inputs of a tile stay in registers */
+};
+#define VD_TILES_OF_FOUR(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)
+
+/* The lanes below n. */
+static inline vd_mask vv_mask(int n) { return (vd_mask)((1u << n) - 1); }
+
+static inline vd_v vv_zero(void) { return _mm512_setzero_ps(); }
+static inline vd_v vv_set1(float f) { return _mm512_set1_ps(f); }
+static inline vd_v vv_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline vd_v vv_load_some(const float *p, vd_mask m) { return _mm512_maskz_loadu_ps(m, p); }
+static inline void vv_store(float *p, vd_v v) { _mm512_storeu_ps(p, v); }
+static inline void vv_store_some(float *p, vd_mask m, vd_v v) { _mm512_mask_storeu_ps(p, m, v); }
+static inline vd_v vv_add(vd_v a, vd_v b) { return _mm512_add_ps(a, b); }
+static inline vd_v vv_mul(vd_v a, vd_v b) { return _mm512_mul_ps(a, b); }
+static inline vd_v vv_min(vd_v a, vd_v b) { return _mm512_min_ps(a, b); }
+static inline vd_v vv_max(vd_v a, vd_v b) { return _mm512_max_ps(a, b); }
+static inline vd_v vv_fma(vd_v a, vd_v b, vd_v c) { return _mm512_fmadd_ps(a, b, c); }
+
+static inline vd_vi vi_zero(void) { return _mm512_setzero_si512(); }
+static inline vd_vi vi_set1(int32_t v) { return _mm512_set1_epi32(v); }
+static inline vd_vi vi_load(const int16_t *p) { return _mm512_loadu_si512(p); }
+static inline void vi_store(int32_t *p, vd_vi v) { _mm512_storeu_si512(p, v); }
+static inline void vi_store_some(int32_t *p, vd_mask m, vd_vi v) { _mm512_mask_storeu_epi32(p, m, v); }
+static inline vd_v vi_to_f32(vd_vi v) { return _mm512_cvtepi32_ps(v); }
+/* sum + a pair's two products in each lane: vpdpwssd, which does not saturate. Written out, because gcc 12 moves and
+ * spills the sums around the intrinsic. */
+static inline vd_vi vi_dot(vd_vi sum, vd_vi a, vd_vi b)
+{
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+}
+
+#endif
