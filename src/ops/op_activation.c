@@ -5,12 +5,13 @@
 #include "ops/op_math.h"
 
 /* Functions of float32 with up to two float attributes, formed in double and rounded once. A NaN stays NaN everywhere but in
- * ThresholdedRelu, as its definition says; so is x * 0 of an infinite x. */
+ * ThresholdedRelu, as its definition says; so is x * 0 of an infinite x. lo and hi, -200 and 200: beyond them e^x is 0 or infinite
+ * in float32; from memory, for the vectors' sake (op_unary.c). */
 struct knobs {
-    double a, b;
+    double a, b, lo, hi;
 };
 
-#define ACTIVATION(op, f, a_name, a_default, b_name, b_default) \
+#define ACTIVATION_ROW(op, f) \
     static void op##_row(const struct vd_row *r) \
     { \
         float *y = r->p[0]; \
@@ -18,11 +19,13 @@ struct knobs {
         const struct knobs *k = r->arg; \
         for (size_t i = 0, n = r->n; i < n; i++) \
             y[i] = (float)f((double)x[i], k); \
-    } \
+    }
+#define ACTIVATION(op, f, a_name, a_default, b_name, b_default) \
+    ACTIVATION_ROW(op, f) \
     int vd_infer_##op(const struct vd_op_call *c) { return vd_infer_like(c); } \
     void vd_run_##op(const struct vd_op_call *c) \
     { \
-        const struct knobs k = {(double)vd_op_float(c, a_name, a_default), (double)vd_op_float(c, b_name, b_default)}; \
+        const struct knobs k = {(double)vd_op_float(c, a_name, a_default), (double)vd_op_float(c, b_name, b_default), -200, 200}; \
         vd_run_rows1(c, op##_row, &k); \
     }
 
@@ -31,7 +34,7 @@ static inline double at_least(double x, double lo) { return x < lo ? lo : x; }
 
 static inline double leaky_relu(double x, const struct knobs *k) { return x < 0 ? k->a * x : x; }
 static inline double thresholded_relu(double x, const struct knobs *k) { return x > k->a ? x : 0; }
-static inline double elu(double x, const struct knobs *k) { return x < 0 ? k->a * vd_expm1(at_least(x, -200)) : x; }
+static inline double elu(double x, const struct knobs *k) { return x < 0 ? k->a * vd_expm1(at_most(at_least(x, k->lo), k->hi)) : x; }
 static inline double selu(double x, const struct knobs *k) { return k->b * elu(x, k); }
 
 /* max(0, x) + min(0, a * (e^(x / a) - 1)): for a > 0, and for no other is it of use, the two exclude each other. */
@@ -43,8 +46,7 @@ static inline double celu(double x, const struct knobs *k)
 
 static inline double softplus(double x, const struct knobs *k)
 {
-    (void)k;
-    return at_least(x, 0) + vd_log1p(vd_exp(at_least(-fabs(x), -200)));
+    return at_least(x, 0) + vd_log1p(vd_exp(at_least(-fabs(x), k->lo)));
 }
 
 static inline double softsign(double x, const struct knobs *k)
@@ -64,9 +66,8 @@ static inline double hard_swish(double x, const struct knobs *k)
 /* tanh(log(1 + e)) = n / (n + 2) with n = e * (e + 2), e = e^x. Below -200 it is x * 0 in float32. */
 static inline double mish(double x, const struct knobs *k)
 {
-    (void)k;
-    const double e = vd_exp(at_most(at_least(x, -200), 200)), n = e * (e + 2);
-    return x * (x < -200 ? 0 : n / (n + 2));
+    const double e = vd_exp(at_most(at_least(x, k->lo), k->hi)), n = e * (e + 2);
+    return x * (x < k->lo ? 0 : n / (n + 2));
 }
 
 /* x / 2 * (1 + erf(x / sqrt 2)), without the cancellation on the left. */
@@ -79,9 +80,8 @@ static inline double gelu_erf(double x, const struct knobs *k)
 /* x / 2 * (1 + tanh u) = x / (1 + e^(-2 u)) */
 static inline double gelu_tanh(double x, const struct knobs *k)
 {
-    (void)k;
     const double u = 0.79788456080286535588 * (x + 0.044715 * x * x * x);
-    return x * (u < -200 ? 0 : 1 / (1 + vd_exp(at_least(-2 * u, -700))));
+    return x * (u < k->lo ? 0 : 1 / (1 + vd_exp(at_least(-2 * u, k->lo))));
 }
 
 ACTIVATION(leaky_relu, leaky_relu, "alpha", 0.01f, "", 0)
@@ -95,14 +95,8 @@ ACTIVATION(hard_sigmoid, hard_sigmoid, "alpha", 0.2f, "beta", 0.5f)
 ACTIVATION(hard_swish, hard_swish, "", 0, "", 0)
 ACTIVATION(mish, mish, "", 0, "", 0)
 
-static void gelu_row(const struct vd_row *r)
-{
-    float *y = r->p[0];
-    const float *x = r->p[1];
-    const bool *by_tanh = r->arg;
-    for (size_t i = 0, n = r->n; i < n; i++)
-        y[i] = (float)(*by_tanh ? gelu_tanh((double)x[i], NULL) : gelu_erf((double)x[i], NULL));
-}
+ACTIVATION_ROW(gelu_erf, gelu_erf)
+ACTIVATION_ROW(gelu_tanh, gelu_tanh)
 
 static const char *gelu_kind(const struct vd_op_call *c) { return vd_op_str(c, "approximate", "none"); }
 
@@ -116,8 +110,8 @@ int vd_infer_gelu(const struct vd_op_call *c)
 
 void vd_run_gelu(const struct vd_op_call *c)
 {
-    const bool by_tanh = !strcmp(gelu_kind(c), "tanh");
-    vd_run_rows1(c, gelu_row, &by_tanh);
+    const struct knobs k = {0, 0, -200, 200};
+    vd_run_rows1(c, strcmp(gelu_kind(c), "tanh") ? gelu_erf_row : gelu_tanh_row, &k);
 }
 
 /* PRelu: the slope is broadcast to x, and x never to the slope. */

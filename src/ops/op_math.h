@@ -2,6 +2,7 @@
 #ifndef VD_OP_MATH_H
 #define VD_OP_MATH_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -50,13 +51,13 @@ static inline double vd_exp(double x)
 static inline double vd_expm1(double x)
 {
     const double near = x * (1 + x * (1.0 / 2 + x * (1.0 / 6 + x * (1.0 / 24 + x * (1.0 / 120))))), far = vd_exp(x) - 1;
-    return x > -0x1p-8 && x < 0x1p-8 ? near : far;
+    return fabs(x) < 0x1p-8 ? near : far;
 }
 
 static inline double vd_tanh(double x)
 {
     const double z = x * x, near = x * (1 - z * (1.0 / 3 - z * (2.0 / 15))), e = vd_exp(2 * x), far = (e - 1) / (e + 1);
-    return x > -0x1p-8 && x < 0x1p-8 ? near : far;
+    return fabs(x) < 0x1p-8 ? near : far;
 }
 
 double vd_log1p(double x);         /* x in 0..1e300, or NaN: relative error below 2^-40 */

@@ -82,20 +82,13 @@ static inline double log_of(double x)
     return x == 0 ? -(double)INFINITY : (double)NAN;
 }
 
-static inline double tanh_of(double x)
-{
-    x = x < -50 ? -50 : x;
-    x = x > 50 ? 50 : x;
-    return vd_tanh(x);
-}
-
 /* 1 / (1 + e^-x) */
 static inline double sigmoid_of(double x) { return 1 / (1 + vd_exp(-x)); }
 
 BOUNDED_OP(exp, vd_exp)
+BOUNDED_OP(tanh, vd_tanh)
 BOUNDED_OP(sigmoid, sigmoid_of)
 MATH_OP(log, log_of)
-MATH_OP(tanh, tanh_of)
 MATH_OP(erf, erf)
 MATH_OP(sin, sin)
 MATH_OP(cos, cos)
