@@ -53,6 +53,7 @@ find_missing() {
         test)
             want g++ has_cxx_headers
             want ffmpeg has ffmpeg
+            want strace has strace
             want libcmocka-dev has_library cmocka
             want libonnx-testdata has_conformance_data
             want python3 has python3

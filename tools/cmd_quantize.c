@@ -134,7 +134,7 @@ static const struct vd_row *row_of(const struct job *j)
 
 static int open_source(struct job *j)
 {
-    const struct vd_resolve_how how = {.baseline = true, .registry = j->registry};
+    const struct vd_resolve_how how = {.baseline = true, .requantise = true, .registry = j->registry};
 
     if (ends_with(j->model, ".int8.onnx"))
         return vd_fail(ENOTSUP, "%s: already quantised by its name; quantise the fp32 file instead", j->model);

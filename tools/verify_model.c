@@ -256,7 +256,7 @@ void vd_verify_model(const struct vd_claim *c, struct vd_verdict *v)
             vd_verdict_failed(v, rc, "");
     }
     if (c->row && side.json)
-        vd_row_compare(c->row, &side.row, true, say_at, &at_sidecar);
+        vd_row_compare(c->row, &side.row, VD_COMPARE_PROSE | VD_COMPARE_QUANT, say_at, &at_sidecar);
     if (!c->row && !side.json && !v->n)
         vd_verdict_add(v, "neither a registry nor a sidecar speaks of it, so that there is nothing to hold it against");
 

@@ -119,7 +119,7 @@ static int load_sidecar(struct vd_resolved *r, const struct asked *a)
     rc = vd_sidecar_load(a->sidecar, &r->sidecar);
     if (rc)
         return vd_context(rc, "the sidecar of %s", vd_base_name(r->fp32_path));
-    if (r->row && vd_row_compare(r->row, &r->sidecar.row, false, keep_first, &f))
+    if (r->row && vd_row_compare(r->row, &r->sidecar.row, a->how->requantise ? 0 : VD_COMPARE_QUANT, keep_first, &f))
         return vd_fail(EBADMSG, "%s and %s contradict each other: %s", vd_shown(r->registry.path), vd_shown(a->sidecar), f.line);
     return 0;
 }

@@ -303,16 +303,16 @@ void vd_row_parse(const json_t *o, bool sidecar, struct vd_row *row, struct vd_l
     digests(o, row, l);
 }
 
-int vd_row_compare(const struct vd_row *row, const struct vd_row *side, bool prose, vd_trust_say *say, void *arg)
+int vd_row_compare(const struct vd_row *row, const struct vd_row *side, unsigned what, vd_trust_say *say, void *arg)
 {
     const struct { const char *key, *a, *b; } words[] = {
         {"id", row->id, side->id},
         {"kind", row->kind, side->kind},
         {"onnx", row->onnx, side->onnx},
         {"sha256", row->sha256, side->sha256},
-        {"quant_mode", vd_quant_mode_name(row->quant_mode), vd_quant_mode_name(side->quant_mode)},
-        {"int8_sha256", row->int8_sha256, side->int8_sha256},
-        {"notes", prose ? row->notes : NULL, side->notes},
+        {"quant_mode", what & VD_COMPARE_QUANT ? vd_quant_mode_name(row->quant_mode) : NULL, vd_quant_mode_name(side->quant_mode)},
+        {"int8_sha256", what & VD_COMPARE_QUANT ? row->int8_sha256 : NULL, side->int8_sha256},
+        {"notes", what & VD_COMPARE_PROSE ? row->notes : NULL, side->notes},
     };
     char line[512];
     int n = 0;

@@ -65,8 +65,9 @@ int vd_registry_lint(const char *path, struct vd_registry *r, vd_trust_say *say,
 int vd_sidecar_lint(const char *path, struct vd_sidecar *s, vd_trust_say *say, void *arg);
 
 /* Every field that row and sidecar both have, and differently: "opset: the registry says 17, the sidecar 18". Returns their
- * number. notes are prose: vd_resolve() lets them differ, prose true does not. */
-int vd_row_compare(const struct vd_row *row, const struct vd_row *sidecar, bool prose, vd_trust_say *say, void *arg);
+ * number. what: whether notes are compared too (prose: vd_resolve() lets them differ), and the keys that quantising writes. */
+enum { VD_COMPARE_PROSE = 1, VD_COMPARE_QUANT = 2 };
+int vd_row_compare(const struct vd_row *row, const struct vd_row *sidecar, unsigned what, vd_trust_say *say, void *arg);
 
 /* Atomic rewrites, keeping every key and row that they do not own; what would break the loader's rules is not written.
  * Sorted by id, keys as they were, 2 spaces. fp32 with int8_sha256 NULL removes quant_mode and int8_sha256. -ENOENT when there
@@ -93,6 +94,8 @@ struct vd_resolved {
 
 struct vd_resolve_how {
     bool baseline;        /* the fp32 file under its own digest, also where quant_mode is not fp32 */
+    bool requantise;      /* row and sidecar may differ in what quantising writes: a writer that was killed between the two left
+                           * them so, and is run again. With baseline only. */
     const char *registry; /* NULL: registry.json beside the model; for an id the one of vd_registry_find() */
 };
 
