@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_ROWS_H
+#define VD_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Kernels of the row streams (docs/adr/0009): each makes one row of one tensor from rows of its inputs.
+ *
+ * A row of a tensor [N,C,H,W] at one n and y:
+ *   blocked  channels in blocks of VD_LANES, innermost: element (c, x) is block[c / VD_LANES][x][c % VD_LANES]; blocks are
+ *            `block` bytes apart. Lanes past C are there: kernels write 0 to fp32 ones and anything to bytes;
+ *            the weights that meet them are 0.
+ *   thin     C is 1: one element a pixel.
+ * Elements are float, or bytes. Bytes are unsigned: an int8 tensor is stored as v + 128 with zero point + 128.
+ * A row starts at pixel 0 and may be read VD_ROW_SLACK pixels past what the taps of the last output pixel reach, and may be written
+ * VD_ROW_SLACK pixels past its width (later padding is written after): both are allocated, values there may be anything but a
+ * signalling trap. Padding that the taps reach, left and right, is written out by the caller:
+ * 0 for fp32, the zero point for bytes.
+ *
+ * int8: exact int32 sums of u8 activations and s8 weights (less their zero point: the plan has proved that each fits -128..127 and
+ * that the sums fit 32 bits); sum (x - zx) w = sum x w - zx sum w, whose second part is in bias32 and may wrap on the way.
+ * Every set gives the same bits. fp32: within (taps + 4) * 2^-24 * 2 * sum |w x|, Winograd in the bound of docs/numerics.md; a
+ * result does not depend on where the row is cut. */
+enum {
+    VD_LANES = 16,
+    VD_ROW_SLACK = 16, /* pixels */
+};
+
+enum vd_row_conv_kind {
+    VD_ROW_DENSE,     /* blocked to blocked, one group */
+    VD_ROW_FIRST,     /* thin to blocked: one input channel */
+    VD_ROW_LAST,      /* blocked to thin: one output channel */
+    VD_ROW_DEPTHWISE, /* blocked to blocked, a group for each channel, as many outputs as inputs */
+};
+
+/* A convolution as a row kernel sees it: of one row of output, with strides and dilations along x (those along y are the
+ * caller's choice of rows). */
+struct vd_row_shape {
+    enum vd_row_conv_kind kind;
+    bool integer;
+    int ic, oc;       /* channels, not lanes */
+    int kh, kw;
+    int stride, dilation;
+};
+
+/* What follows an integer sum s (with bias32 added) or an fp32 sum s. Pointers are per output channel, padded with 0 to whole
+ * blocks. Steps are rounded one by one, in this order:
+ *   to bytes (integer only): v = rint((float)s * scale), half to even; clamp v + zp to lo..hi. NaN does not occur.
+ *   to fp32: v = s * scale (integer only); + bias; clamp; + residual; clamp2; then lowest and highest of all v of the row's width
+ *            and C channels (not of the lanes past C) go into range, NaN as in range_f32.
+ * Clamps as in struct vd_conv_tail. NULL or flag off: the step is left out. */
+struct vd_row_tail {
+    bool to_bytes;
+    const int32_t *bias32;  /* integer: never NULL */
+    const float *scale;     /* integer: never NULL */
+    int zp, lo, hi;         /* to_bytes */
+    const float *bias;
+    bool clamp, clamp2;
+    float lo_f, hi_f, lo2_f, hi2_f;
+    float *range;           /* [2] lowest, highest; in and out */
+};
+
+struct vd_row_conv {
+    struct vd_row_shape shape;
+    const void *weight;         /* as pack made it */
+    struct vd_row_tail tail;
+};
+
+/* One row: dst[0..width) from kh rows. src[ky]: where tap (ky, 0) of output pixel 0 lies (block 0), so padding is behind it.
+ * residual: a row like dst, fp32; may be dst itself. Rows are 64-byte aligned at their pixel 0 or 4-byte aligned when thin;
+ * src[ky] has no alignment but its element's. */
+typedef void vd_row_conv_fn(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
+                            const float *residual, size_t residual_block, int width);
+
+/* Weights [oc][ic][kh][kw] (depthwise [oc][1][kh][kw]), fp32 or s8, into the set's own order. pack NULL: bytes needed. */
+typedef size_t vd_row_pack_fn(const struct vd_row_shape *s, const void *weight, void *pack);
+
+struct vd_row_kernels {
+    /* By kind; NULL: no such kernel (only ever NULL for shapes that supports() denies). */
+    vd_row_pack_fn *pack_u8[4], *pack_f32[4];
+    vd_row_conv_fn *conv_u8[4], *conv_f32[4];
+
+    /* Winograd along the row, for fp32 DENSE with kw 3, stride 1, dilation 1 (any kh): NULL where the set has none.
+     * wino_row turns one padded input row (src: the pixel of tap 0 of output pixel 0) into its transform, wino_bytes() long;
+     * conv_wino takes kh transformed rows in place of rows. Tiles begin at output pixel 0 of the picture's row. */
+    size_t (*wino_bytes)(int ic, int width);
+    void (*wino_row)(void *dst, const float *src, size_t src_block, int ic, int width);
+    vd_row_pack_fn *pack_wino;
+    vd_row_conv_fn *conv_wino;
+
+    /* Element by element over n bytes or floats of a row (all lanes).
+     * add_u8: the residual Add of the static form, as ONNX Runtime's QLinearAdd: with table a and b of 256 floats each,
+     *         (v - zp) * scale of either operand: clamp(rint((ta[a] + tb[b]) / scale) + zp, lo, hi). */
+    void (*add_u8)(uint8_t *dst, const uint8_t *a, const uint8_t *b, size_t n, const float ta[256], const float tb[256], float scale, int zp,
+                   int lo, int hi);
+    void (*add_f32)(float *dst, const float *a, const float *b, size_t n);
+    void (*clamp_f32)(float *dst, const float *a, size_t n, float lo, float hi);
+    /* QuantizeLinear to bytes: clamp(rint(x / scale) + zp, lo, hi), a division, half to even; NaN becomes lo. */
+    void (*quantize_u8)(uint8_t *dst, const float *x, size_t n, float scale, int zp, int lo, int hi);
+    /* DequantizeLinear and any other function of a byte: dst[i] = table[x[i]]. */
+    void (*lookup_f32)(float *dst, const uint8_t *x, size_t n, const float table[256]);
+    void (*lookup_u8)(uint8_t *dst, const uint8_t *x, size_t n, const uint8_t table[256]);
+    /* Between planes (channel c at plane[c * step], elements) and a blocked row, fp32: lanes past C are 0. */
+    void (*block_f32)(float *dst, size_t dst_block, const float *plane, size_t step, int channels, int width);
+    void (*plane_f32)(float *plane, size_t step, const float *src, size_t src_block, int channels, int width);
+};
+
+#endif
