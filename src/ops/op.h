@@ -109,7 +109,9 @@ float vd_f32_from_f16(uint16_t h);
     /* op_move.c */ X(transpose) X(expand) X(split) X(depth_to_space) X(space_to_depth) X(slice) \
     /* op_pad.c */ X(pad) X(tile) \
     /* op_fill.c */ X(size) X(constant_of_shape) X(range) X(eye_like) X(trilu) X(cum_sum) X(one_hot) \
-    /* op_reduce.c */ X(reduce_mean) X(reduce_sum) X(global_average_pool) \
+    /* op_reduce.c */ X(reduce_mean) X(reduce_sum) X(reduce_l1) X(reduce_l2) X(reduce_sum_square) X(reduce_prod) \
+    X(reduce_max) X(reduce_min) X(reduce_log_sum) X(reduce_log_sum_exp) X(global_average_pool) X(global_max_pool) \
+    X(global_lp_pool) \
     /* op_pool.c */ X(max_pool) X(average_pool) X(batch_normalization) \
     /* op_matmul.c */ X(matmul) X(gemm) X(matmul_integer) \
     /* op_conv_transpose.c */ X(conv_transpose) \

@@ -390,12 +390,44 @@ def matmul_integer(rng):
     return Case("MatMulInteger", opset(rng, 10), case, fixed=(1, 3) if len(case) > 3 else ())
 
 
-def reduce(op, moved_at):
+def reduced(op, x, over, keep):
+    """The exact result of a reduction of floats in float64, and how far n roundings of its sum may be from it."""
+    d, s = x.astype(np.float64), {"axis": over, "keepdims": keep}
+    n = d.size / max(1, np.sum(d, **s).size)
+    size = np.sum(np.abs(d), **s)
+    if op == "ReduceMean":
+        return np.sum(d, **s) / n, (n + 2) * EPS * size / n
+    if op == "ReduceProd":
+        return np.prod(d, **s), (n + 2) * EPS * np.abs(np.prod(d, **s))
+    if op in ("ReduceSumSquare", "ReduceL2"):
+        square = np.sum(d * d, **s)
+        return (square, (n + 2) * EPS * square) if op != "ReduceL2" else (np.sqrt(square), (n + 4) * EPS * np.sqrt(square))
+    if op == "ReduceLogSum":
+        exact = np.log(np.sum(d, **s))
+        return exact, (n + 4) * EPS * (1 + np.abs(exact))
+    if op == "ReduceLogSumExp":
+        most = np.max(d, axis=over, keepdims=True)
+        exact = np.log(np.sum(np.exp(d - most), **s)) + most.reshape(np.sum(d, **s).shape)
+        return exact, (n + 12) * EPS * (1 + np.abs(exact) + np.abs(most.reshape(exact.shape)))
+    return np.sum(np.abs(d) if op == "ReduceL1" else d, **s), (n + 2) * EPS * size
+
+
+def reduce(op, moved_at=18):
     def make(rng):
         v = opset(rng, 7, 11, 13, 18)
-        x = data(rng, shape(rng, 1), rng.choice([F32, F32, S32, S64]))
-        if x.dtype != F32:
-            x = np.clip(x, -100, 100).astype(x.dtype)  # ONNX Runtime does not wrap
+        kinds = [F32, F32, S32, S64]
+        if op in ("ReduceMax", "ReduceMin") and v >= 12:
+            kinds += [U8, S8] + [np.bool_] * (v >= 20)
+        if op in ("ReduceLogSum", "ReduceLogSumExp"):
+            kinds = [F32]  # of integers nobody says more than that they are integers
+        x = data(rng, shape(rng, 1), rng.choice(kinds))
+        if x.dtype in (S32, S64) and op not in ("ReduceMax", "ReduceMin"):
+            most = {"ReduceProd": 1, "ReduceSumSquare": 30, "ReduceL2": 30}.get(op, 100)
+            x = np.clip(x, -most, most).astype(x.dtype)  # ONNX Runtime does not wrap
+        if x.dtype == F32 and op == "ReduceProd":
+            x = (rng.random(x.shape) + 0.5).astype(F32) if x.size < 100 else (1 + (rng.random(x.shape) - 0.5) * 1e-3).astype(F32)
+        if op == "ReduceLogSum":
+            x = np.abs(x) + F32(0.01)
         axes = None if rng.random() < 0.2 else axes_of(rng, x.ndim)
         if v < 11 and axes:
             axes = [k % x.ndim for k in axes]
@@ -409,25 +441,21 @@ def reduce(op, moved_at):
         elif axes:
             attrs["axes"] = axes
         bound = None
-        if x.dtype == F32:
-            keep = bool(attrs["keepdims"])
-            d = x.astype(np.float64)
-            exact, size = np.sum(d, axis=over, keepdims=keep), np.sum(np.abs(d), axis=over, keepdims=keep)
-            n = d.size / max(1, np.asarray(exact).size)
-            if op == "ReduceMean":
-                exact, size = exact / n, size / n
-            bound = (np.asarray(exact), (n + 2) * EPS * np.asarray(size))
+        if x.dtype == F32 and op not in ("ReduceMax", "ReduceMin"):
+            bound = tuple(np.asarray(b) for b in reduced(op, x, over, bool(attrs["keepdims"])))
         return Case(op, v, inputs, fixed=(1,) if len(inputs) > 1 else (), bound=bound, **attrs)
     return make
 
 
-def global_average_pool(rng):
-    x = data(rng, shape(rng, 3, 5))
-    over = tuple(range(2, x.ndim))
-    d = x.astype(np.float64)
-    n = d[0, 0].size
-    return Case("GlobalAveragePool", opset(rng, 7, 22), [x],
-                bound=(d.mean(axis=over, keepdims=True), (n + 2) * EPS * np.abs(d).mean(axis=over, keepdims=True)))
+def global_pool(op):
+    def make(rng):
+        x = data(rng, shape(rng, 3, 5))
+        over = tuple(range(2, x.ndim))
+        p = int(rng.integers(1, 3))
+        same = {"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax", "GlobalLpPool": "ReduceL1" if p == 1 else "ReduceL2"}[op]
+        return Case(op, opset(rng, 7, 22) if op != "GlobalLpPool" else int(rng.integers(7, 22)), [x], bound=None if same == "ReduceMax" else reduced(same, x, over, True),
+                    **({"p": p} if op == "GlobalLpPool" else {}))
+    return make
 
 
 def pool(op):
@@ -515,8 +543,9 @@ MAKERS = {
     "Relu": unary("Relu", 7, 13, 14), "Sqrt": unary("Sqrt", 7, 13), "Sigmoid": unary("Sigmoid", 7, 13), "Clip": clip,
     "Identity": identity, "Cast": cast, "Reshape": reshape, "Flatten": flatten, "Squeeze": squeeze, "Unsqueeze": unsqueeze,
     "Concat": concat, "Shape": shape_case, "Gather": gather, "Slice": slice_case, "Constant": constant, "MatMul": matmul,
-    "Gemm": gemm, "MatMulInteger": matmul_integer, "ReduceMean": reduce("ReduceMean", 18), "ReduceSum": reduce("ReduceSum", 13),
-    "GlobalAveragePool": global_average_pool, "MaxPool": pool("MaxPool"), "AveragePool": pool("AveragePool"),
+    "Gemm": gemm, "MatMulInteger": matmul_integer, "ReduceSum": reduce("ReduceSum", 13),
+    **{f"Reduce{r}": reduce(f"Reduce{r}") for r in ("Mean", "L1", "L2", "SumSquare", "Prod", "Max", "Min", "LogSum", "LogSumExp")},
+    **{f"Global{p}Pool": global_pool(f"Global{p}Pool") for p in ("Average", "Max", "Lp")}, "MaxPool": pool("MaxPool"), "AveragePool": pool("AveragePool"),
     "BatchNormalization": batch_normalization, "QuantizeLinear": quantize("QuantizeLinear"),
     "DequantizeLinear": quantize("DequantizeLinear"), "DynamicQuantizeLinear": dynamic_quantize,
 }
