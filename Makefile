@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# A front for meson and ninja. demo and test install what they need; the rest wants the packages of `scripts/setup.sh build`.
+# A front for meson and ninja. demo, test and bench install what they need; the rest wants the packages of `scripts/setup.sh build`.
 MESON ?= meson
 NINJA ?= ninja
 
-.PHONY: all demo test install clean distclean help
+.PHONY: all demo test bench install clean distclean help
 
 all: build/build.ninja
 	@$(NINJA) -C build product
@@ -16,6 +16,9 @@ demo:
 
 test:
 	@scripts/test.sh
+
+bench:
+	@scripts/bench.sh
 
 install: all
 	@$(MESON) install -C build
@@ -32,5 +35,6 @@ help:
 	@echo 'make            build/vmaf-dnn and the library'
 	@echo 'make demo       quantise, gate, verify and filter a real clip; a table and a picture at the end'
 	@echo 'make test       all tests, on a release build and under the sanitizers'
+	@echo 'make bench      this library against ONNX Runtime on this machine: times, memory, time to open'
 	@echo 'make install    to PREFIX of `meson configure build -Dprefix=...`, /usr/local by default'
 	@echo 'make clean      what was compiled; make distclean: the build folders whole'

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# scripts/setup.sh [build] [test] [demo]
+# scripts/setup.sh [build] [test] [demo] [bench]
 # Install what a target needs on Debian (12 or later) and Ubuntu (22.04 or later), as root or through sudo:
-# packages by apt-get; for test also build/venv, for demo also build/data/cockatoo.mp4.
+# packages by apt-get; for test and bench also build/venv, for demo also build/data/cockatoo.mp4, for bench also ONNX Runtime's library.
 # What is there is left alone, and when nothing is missing nothing is said.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -61,6 +61,10 @@ find_missing() {
         demo)
             want ffmpeg has ffmpeg
             want libjpeg-turbo-progs has djpeg ;;
+        bench)
+            want npm has npm
+            want python3 has python3
+            want python3-venv has_venv_module ;;
         venv)
             want python3 has python3
             want python3-venv has_venv_module ;;
@@ -153,14 +157,32 @@ get_clip() {
     die "cockatoo.mp4 could not be had; name a clip of your own: make demo CLIP=FILE (the output is in $log)"
 }
 
+# ONNX Runtime's shared library as the npm package carries it; nothing of the package is run.
+ort_version=1.30.0
+ort_sha256=ffb75a925ba05e47b235bb66e3e3911714a80b328a9c9425539feb204aa32a23
+ort_path=build/data/libonnxruntime.so.1
+right_ort() { [ -f "$ort_path" ] && echo "$ort_sha256  $ort_path" | sha256sum --status -c - 2>/dev/null; }
+get_ort() {
+    right_ort && return 0
+    [ "$(uname -m)" = x86_64 ] || die "bench compares with ONNX Runtime on x86-64 alone"
+    local dir
+    dir=$(mktemp -d build/ort.XXXXXX)
+    scratch=$dir
+    say "ONNX Runtime $ort_version out of the npm package onnxruntime-node into ${ort_path%/*}"
+    (cd "$dir" && npm pack --silent --ignore-scripts "onnxruntime-node@$ort_version") >>"$log" 2>&1 &&
+        tar xzf "$dir/onnxruntime-node-$ort_version.tgz" -C "$dir" package/bin/napi-v6/linux/x64/libonnxruntime.so.1 &&
+        mkdir -p "${ort_path%/*}" && mv "$dir/package/bin/napi-v6/linux/x64/libonnxruntime.so.1" "$ort_path" && right_ort ||
+        { tail -n 5 "$log" >&2; die "onnxruntime-node $ort_version could not be had; the output is in $log"; }
+}
+
 scratch=
 trap '[ -z "$scratch" ] || rm -rf "$scratch"' EXIT
 targets=("$@")
 [ $# -gt 0 ] || targets=(build)
 for target in "${targets[@]}"; do
     case $target in
-    build | test | demo) ;;
-    *) die "no target $target; there are build, test and demo" ;;
+    build | test | demo | bench) ;;
+    *) die "no target $target; there are build, test, demo and bench" ;;
     esac
 done
 mkdir -p build
@@ -173,6 +195,7 @@ install_packages "${targets[@]}"
 for target in "${targets[@]}"; do
     case $target in
     test) make_venv ;;
+    bench) make_venv && get_ort ;;
     demo) [ -n "${CLIP:-}" ] || get_clip ;;
     esac
 done
