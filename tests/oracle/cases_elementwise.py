@@ -178,6 +178,11 @@ def cumulative_sum(d):
     return d.one(x, np.asarray(d.axis(x.ndim), d.pick(S32, S64)), fixed=(1,), exclusive=d.pick(0, 1), reverse=d.pick(0, 1))
 
 
+@maker("GlobalLpPool")
+def global_lp_pool(d):
+    return d.one(d.array(d.shape(3, 5), d.kind()), p=d.pick(None, 1, 2, 3))
+
+
 @maker("GlobalAveragePool", "GlobalMaxPool", named=True)
 def global_pool(d, op):
     return d.one(d.array(d.shape(3, 5), d.kind()))

@@ -129,6 +129,16 @@ def global_max_pool(n, v):
     return Value(np.max(v.x, **over), np.max(v.e, **over), v.dtype)
 
 
+@op("GlobalLpPool")
+def global_lp_pool(n, v):
+    over, p = {"axis": tuple(range(2, v.x.ndim)), "keepdims": True}, n("p", 2)
+    power = lambda t: np.sum(np.abs(t) ** p, **over)
+    s, most = power(v.x), power(np.abs(v.x) + v.e)
+    y = s ** (1 / p)
+    relative = (math.prod(v.shape[2:]) + 2 + 8 * p) * U + (most - s) / np.maximum(s, TINY)
+    return near(y, y * relative + 8 * U * y + TINY, v.dtype)
+
+
 # --- moving data ---
 
 
