@@ -7,120 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "common/mem.h"
 #include "common/status.h"
 #include "kernels/kernels.h"
+#include "limits.h"
 
 enum { RUNS = 25, MAX_IC = 16, KERNEL = 3 };
 
-static double now(void)
-{
-    struct timespec t;
+static double measure(void (*fn)(void *), void *arg) { return vd_bench_measure(fn, arg, RUNS); }
 
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* The best of several runs of a millisecond or more, in seconds a call. */
-static double measure(void (*fn)(void *), void *arg)
-{
-    int calls = 1;
-    double best = DBL_MAX;
-
-    for (int run = 0; run < RUNS;) {
-        const double begin = now();
-        for (int i = 0; i < calls; i++)
-            fn(arg);
-        const double t = now() - begin;
-        if (t < 1e-3) {
-            calls *= 2;
-            continue;
-        }
-        best = t / calls < best ? t / calls : best;
-        run++;
-    }
-    return best;
-}
-
-/* GMAC/s of nothing but the instructions, 12 sums in registers as in the kernels; 0: not known here. */
-struct limit { double f32, s16; };
-static struct limit limit_avx2, limit_avx512;
-
-#if defined(__x86_64__)
-/* In assembly, so that no compiler can do better or worse than the instructions can. */
-enum { LIMIT_ROUNDS = 4096, LIMIT_SUMS = 12 };
-
-#define FMA(i) "vfmadd231ps %%ymm15, %%ymm15, %%ymm" #i "\n\t"
-#define MADD(t) "vpmaddwd %%ymm15, %%ymm15, %%ymm" #t "\n\t"
-#define ADD(i, t) "vpaddd %%ymm" #t ", %%ymm" #i ", %%ymm" #i "\n\t"
-#define CLOBBER \
-    "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", \
-    "xmm14", "xmm15"
-
-static void only_fma(void *arg)
-{
-    long n = LIMIT_ROUNDS;
-
-    (void)arg;
-    __asm__ volatile("vzeroall\n1:\n\t" FMA(0) FMA(1) FMA(2) FMA(3) FMA(4) FMA(5) FMA(6) FMA(7) FMA(8) FMA(9) FMA(10) FMA(11)
-                     "dec %0\n\tjnz 1b\n\tvzeroupper" : "+r"(n) : : CLOBBER);
-}
-
-static void only_madd(void *arg)
-{
-    long n = LIMIT_ROUNDS;
-
-    (void)arg;
-    /* Each sum is a step behind its product, which is the best order of several tried. */
-    __asm__ volatile("vzeroall\n1:\n\t" MADD(12) MADD(13) ADD(0, 12) MADD(14) ADD(1, 13) MADD(12) ADD(2, 14) MADD(13) ADD(3, 12)
-                     MADD(14) ADD(4, 13) MADD(12) ADD(5, 14) MADD(13) ADD(6, 12) MADD(14) ADD(7, 13) MADD(12) ADD(8, 14)
-                     MADD(13) ADD(9, 12) MADD(14) ADD(10, 13) ADD(11, 14)
-                     "dec %0\n\tjnz 1b\n\tvzeroupper" : "+r"(n) : : CLOBBER);
-}
-
-#define FMA512(i) "vfmadd231ps %%zmm15, %%zmm15, %%zmm" #i "\n\t"
-#define DOT512(i) "vpdpwssd %%zmm15, %%zmm15, %%zmm" #i "\n\t"
-#define TWELVE(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11)
-
-static void only_fma512(void *arg)
-{
-    long n = LIMIT_ROUNDS;
-
-    (void)arg;
-    __asm__ volatile("vzeroall\n1:\n\t" TWELVE(FMA512) "dec %0\n\tjnz 1b\n\tvzeroupper" : "+r"(n) : : CLOBBER);
-}
-
-static void only_dot512(void *arg)
-{
-    long n = LIMIT_ROUNDS;
-
-    (void)arg;
-    __asm__ volatile("vzeroall\n1:\n\t" TWELVE(DOT512) "dec %0\n\tjnz 1b\n\tvzeroupper" : "+r"(n) : : CLOBBER);
-}
-
-static void measure_limits(void)
-{
-    const double n = (double)LIMIT_ROUNDS * LIMIT_SUMS * 8e-9;
-
-    if (vd_kernels_name(1)) {
-        limit_avx2 = (struct limit){n / measure(only_fma, NULL), 2 * n / measure(only_madd, NULL)};
-        printf("limit avx2: vfmadd %.1f GMAC/s, vpmaddwd + vpaddd %.1f GMAC/s\n", limit_avx2.f32, limit_avx2.s16);
-    }
-    if (vd_kernels_name(2)) {
-        limit_avx512 = (struct limit){2 * n / measure(only_fma512, NULL), 4 * n / measure(only_dot512, NULL)};
-        printf("limit avx512vnni: vfmadd %.1f GMAC/s, vpdpwssd %.1f GMAC/s\n", limit_avx512.f32, limit_avx512.s16);
-    }
-}
-#else
-static void measure_limits(void) {}
-#endif
-
-/* What a set is held to: the C set to AVX2's. */
-static struct limit limit_of(const struct vd_kernels *k)
-{
-    return strcmp(k->name, "avx512vnni") ? limit_avx2 : limit_avx512;
-}
+static struct vd_limits limits; /* of the set that is measured; the C set's are AVX2's */
 
 struct conv {
     void (*fn)(const struct vd_conv_args *a);
@@ -178,7 +74,7 @@ static void bench_conv(const struct vd_kernels *k, int integer, int ic, int oc, 
         .dst_step = n_dst / (size_t)((oc + VD_OC_BLOCK - 1) / VD_OC_BLOCK),
     };
     const double t = measure(run_conv, &c), mac = (double)n_dst * ic * KERNEL * KERNEL * 1e-9;
-    const double limit = integer ? limit_of(k).s16 : limit_of(k).f32, cost = integer ? mac * planes * 2 / ic : mac;
+    const double limit = integer ? limits.s16 : limits.f32, cost = integer ? mac * planes * 2 / ic : mac;
 
     printf("%-10s conv_%s %2d -> %2d  %7.1f GMAC/s", k->name, integer ? "s16" : "f32", ic, oc, mac / t);
     if (limit > 0)
@@ -280,13 +176,15 @@ int main(int argc, char **argv)
         return 2;
     }
     printf("3x3, width %d, bands of %d rows, one thread\n", width, rows);
-    measure_limits();
     for (int i = 0; (name = vd_kernels_name(i)); i++) {
         const struct vd_kernels *k;
         if (vd_kernels_get(name, &k) < 0) {
             fprintf(stderr, "%s\n", vd_reason());
             return 2;
         }
+        vd_limits_measure(i == 0 && vd_kernels_name(1) ? vd_kernels_name(1) : name, &limits);
+        if (i > 0)
+            printf("%-10s limit: fp32 %.1f, 16-bit pairs %.1f, bytes %.1f GMAC/s\n", name, limits.f32, limits.s16, limits.u8);
         for (int integer = 0; integer < 2; integer++)
             for (size_t s = 0; s < sizeof(shape) / sizeof(shape[0]); s++)
                 bench_conv(k, integer, shape[s][0], shape[s][1], width, rows);

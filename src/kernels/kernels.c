@@ -91,4 +91,7 @@ void vd_kernels_init_c(struct vd_kernels *k)
     k->u16_to_f32 = vd_u16_to_f32_c;
     k->f32_to_u8 = vd_f32_to_u8_c;
     k->f32_to_u16 = vd_f32_to_u16_c;
+    vd_conv_u8_row_c(&k->row);
+    vd_conv_f32_row_c(&k->row);
+    vd_rows_c(&k->row);
 }

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "kernels/rows.h"
 
 /* One struct of pointers: the C references, overwritten upward by what the CPU
  * has. Kernels only assert; the plan proves what they assume.
@@ -74,6 +75,8 @@ struct vd_kernels {
     void (*u16_to_f32)(float *dst, const uint16_t *src, size_t n, int max);
     void (*f32_to_u8)(uint8_t *dst, const float *src, size_t n);
     void (*f32_to_u16)(uint16_t *dst, const float *src, size_t n, int max);
+
+    struct vd_row_kernels row; /* rows.h */
 };
 
 /* The set of that name; NULL or "auto": the best that this CPU has. -EINVAL for an unknown name (the reason lists

@@ -20,6 +20,16 @@ VD_KERNEL_SET(c);
 VD_KERNEL_SET(avx2);
 VD_KERNEL_SET(avx512vnni); /* convolutions, range, quantise; the rest is avx2's */
 
+/* Row kernels (rows.h): a file's function fills in its part of the struct. */
+#define VD_ROW_KERNEL_SET(set) \
+    void vd_conv_u8_row_##set(struct vd_row_kernels *k); \
+    void vd_conv_f32_row_##set(struct vd_row_kernels *k); \
+    void vd_rows_##set(struct vd_row_kernels *k)
+
+VD_ROW_KERNEL_SET(c);
+VD_ROW_KERNEL_SET(avx2);
+VD_ROW_KERNEL_SET(avx512vnni);
+
 /* What a caller of either convolution has promised, for assert(). */
 #define VD_CONV_ARGS_OK(a) \
     ((a)->rows >= 1 && (a)->width >= 1 && (a)->n_oc >= 1 && (a)->n_oc <= VD_OC_BLOCK && (a)->taps >= 1)

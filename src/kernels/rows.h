@@ -13,11 +13,12 @@
  *            `block` bytes apart. Lanes past C are there: kernels write 0 to fp32 ones and anything to bytes;
  *            the weights that meet them are 0.
  *   thin     C is 1: one element a pixel.
- * Elements are float, or bytes. Bytes are unsigned: an int8 tensor is stored as v + 128 with zero point + 128.
- * A row starts at pixel 0 and may be read VD_ROW_SLACK pixels past what the taps of the last output pixel reach, and may be written
- * VD_ROW_SLACK pixels past its width (later padding is written after): both are allocated, values there may be anything but a
- * signalling trap. Padding that the taps reach, left and right, is written out by the caller:
- * 0 for fp32, the zero point for bytes.
+ * A tensor of one channel may also be blocked. Elements are float, or bytes. Bytes are unsigned: an int8 tensor is stored as
+ * v + 128 with zero point + 128.
+ * Rows are read and written as if the output row were up to VD_ROW_SLACK - 1 pixels wider than it is: a kernel may write that many
+ * pixels past the width of dst, and read that many of residual and that many times the stride of src, past what the taps of the
+ * last pixel reach (thin rows of bytes: 3 bytes more). All that is allocated, with any values; padding right of a row is
+ * written after the row. Padding that the taps reach, left and right, is written out by the caller: 0 for fp32, the zero point for bytes.
  *
  * int8: exact int32 sums of u8 activations and s8 weights (less their zero point: the plan has proved that each fits -128..127 and
  * that the sums fit 32 bits); sum (x - zx) w = sum x w - zx sum w, whose second part is in bias32 and may wrap on the way.
@@ -25,7 +26,7 @@
  * result does not depend on where the row is cut. */
 enum {
     VD_LANES = 16,
-    VD_ROW_SLACK = 16, /* pixels */
+    VD_ROW_SLACK = 16, /* pixels of output */
 };
 
 enum vd_row_conv_kind {
@@ -33,6 +34,7 @@ enum vd_row_conv_kind {
     VD_ROW_FIRST,     /* thin to blocked: one input channel */
     VD_ROW_LAST,      /* blocked to thin: one output channel */
     VD_ROW_DEPTHWISE, /* blocked to blocked, a group for each channel, as many outputs as inputs */
+    VD_ROW_KINDS
 };
 
 /* A convolution as a row kernel sees it: of one row of output, with strides and dilations along x (those along y are the
@@ -49,7 +51,7 @@ struct vd_row_shape {
  * blocks. Steps are rounded one by one, in this order:
  *   to bytes (integer only): v = rint((float)s * scale), half to even; clamp v + zp to lo..hi. NaN does not occur.
  *   to fp32: v = s * scale (integer only); + bias; clamp; + residual; clamp2; then lowest and highest of all v of the row's width
- *            and C channels (not of the lanes past C) go into range, NaN as in range_f32.
+ *            and C channels (not of the lanes past C) go into range, NaN as in range_f32. Lanes past C become 0.
  * Clamps as in struct vd_conv_tail. NULL or flag off: the step is left out. */
 struct vd_row_tail {
     bool to_bytes;
@@ -69,18 +71,27 @@ struct vd_row_conv {
 };
 
 /* One row: dst[0..width) from kh rows. src[ky]: where tap (ky, 0) of output pixel 0 lies (block 0), so padding is behind it.
- * residual: a row like dst, fp32; may be dst itself. Rows are 64-byte aligned at their pixel 0 or 4-byte aligned when thin;
- * src[ky] has no alignment but its element's. */
+ * residual: a row like dst, fp32; may be dst itself, or NULL. dst and residual are 64-byte aligned when blocked, at their element
+ * when thin; src[ky] has no alignment but its element's. Block distances are multiples of 64. width is 1 or more. */
 typedef void vd_row_conv_fn(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
                             const float *residual, size_t residual_block, int width);
 
-/* Weights [oc][ic][kh][kw] (depthwise [oc][1][kh][kw]), fp32 or s8, into the set's own order. pack NULL: bytes needed. */
+/* Weights [oc][ic][kh][kw] (depthwise [oc][1][kh][kw]), fp32 or s8, into the set's own order, 64-byte aligned. Gives the bytes needed,
+ * a multiple of 64; pack NULL: only that. */
 typedef size_t vd_row_pack_fn(const struct vd_row_shape *s, const void *weight, void *pack);
 
+/* The residual Add of the static form: DequantizeLinear of both, Add, QuantizeLinear, each step rounded to float:
+ *     clamp(rint(((a - zp_a) * scale_a + (b - zp_b) * scale_b) / scale) + zp, lo, hi)
+ * a division, half to even; NaN becomes lo. */
+struct vd_row_add {
+    float scale_a, scale_b, scale;
+    int zp_a, zp_b, zp, lo, hi; /* 0..255 */
+};
+
 struct vd_row_kernels {
-    /* By kind; NULL: no such kernel (only ever NULL for shapes that supports() denies). */
-    vd_row_pack_fn *pack_u8[4], *pack_f32[4];
-    vd_row_conv_fn *conv_u8[4], *conv_f32[4];
+    /* By kind; every set has all, for any kernel, stride and dilation. */
+    vd_row_pack_fn *pack_u8[VD_ROW_KINDS], *pack_f32[VD_ROW_KINDS];
+    vd_row_conv_fn *conv_u8[VD_ROW_KINDS], *conv_f32[VD_ROW_KINDS];
 
     /* Winograd along the row, for fp32 DENSE with kw 3, stride 1, dilation 1 (any kh): NULL where the set has none.
      * wino_row turns one padded input row (src: the pixel of tap 0 of output pixel 0) into its transform, wino_bytes() long;
@@ -90,11 +101,8 @@ struct vd_row_kernels {
     vd_row_pack_fn *pack_wino;
     vd_row_conv_fn *conv_wino;
 
-    /* Element by element over n bytes or floats of a row (all lanes).
-     * add_u8: the residual Add of the static form, as ONNX Runtime's QLinearAdd: with table a and b of 256 floats each,
-     *         (v - zp) * scale of either operand: clamp(rint((ta[a] + tb[b]) / scale) + zp, lo, hi). */
-    void (*add_u8)(uint8_t *dst, const uint8_t *a, const uint8_t *b, size_t n, const float ta[256], const float tb[256], float scale, int zp,
-                   int lo, int hi);
+    /* Element by element over n bytes or floats of a row (all lanes; exactly n are read and written). dst may be a source. */
+    void (*add_u8)(uint8_t *dst, const uint8_t *a, const uint8_t *b, size_t n, const struct vd_row_add *p);
     void (*add_f32)(float *dst, const float *a, const float *b, size_t n);
     void (*clamp_f32)(float *dst, const float *a, size_t n, float lo, float hi);
     /* QuantizeLinear to bytes: clamp(rint(x / scale) + zp, lo, hi), a division, half to even; NaN becomes lo. */

@@ -9,7 +9,7 @@
  * AVX-512 4 x 6, 6 and 1 are 31 of 32. */
 VD_TILE void tile(const struct vd_conv_args *a, const struct vd_tail *t, int x, const int noc, const int nv)
 {
-    const int left = a->width - x - (nv - 1) * VD_LANES, n_last = left < VD_LANES ? left : VD_LANES;
+    const int left = a->width - x - (nv - 1) * VV_LANES, n_last = left < VV_LANES ? left : VV_LANES;
 
     for (int y = 0; y < a->rows; y++) {
         const float *src = (const float *)a->src + y * a->src_step + x;
@@ -29,7 +29,7 @@ VD_TILE void tile(const struct vd_conv_args *a, const struct vd_tail *t, int x, 
                 const vd_v wv = vv_set1(w[oc]);
                 VD_UNROLL
                 for (int v = 0; v < nv; v++)
-                    acc[oc][v] = vv_fma(wv, vv_load(s + VD_LANES * v), acc[oc][v]);
+                    acc[oc][v] = vv_fma(wv, vv_load(s + VV_LANES * v), acc[oc][v]);
             }
         }
         vd_finish(a, t, acc, y * a->dst_row + x, noc, nv, n_last);

@@ -27,8 +27,8 @@ VD_TILE void finish(const struct vd_conv_args *a, const struct vd_tail *t, vd_vi
             int32_t *dst = (int32_t *)a->dst + oc * a->dst_plane + at;
             VD_UNROLL
             for (int v = 0; v < nv - 1; v++)
-                vi_store(dst + VD_LANES * v, acc[oc][v]);
-            vi_store_some(dst + VD_LANES * (nv - 1), mask, acc[oc][nv - 1]);
+                vi_store(dst + VV_LANES * v, acc[oc][v]);
+            vi_store_some(dst + VV_LANES * (nv - 1), mask, acc[oc][nv - 1]);
         }
         return;
     }
@@ -45,7 +45,7 @@ VD_TILE void finish(const struct vd_conv_args *a, const struct vd_tail *t, vd_vi
 /* As in conv_f32_tmpl.h, with products of pairs: two that are at most 255 * 255 each, added to the sum. All of it is exact. */
 VD_TILE void tile(const struct vd_conv_args *a, const struct vd_tail *t, int x, const int noc, const int nv)
 {
-    const int left = a->width - x - (nv - 1) * VD_LANES, n_last = left < VD_LANES ? left : VD_LANES;
+    const int left = a->width - x - (nv - 1) * VV_LANES, n_last = left < VV_LANES ? left : VV_LANES;
 
     for (int y = 0; y < a->rows; y++) {
         const int16_t *src = (const int16_t *)a->src + 2 * (y * a->src_step + x);
@@ -64,13 +64,13 @@ VD_TILE void tile(const struct vd_conv_args *a, const struct vd_tail *t, int x, 
 
             VD_UNROLL
             for (int v = 0; v < nv && v < VD_KEPT; v++)
-                in[v] = vi_load(s + 2 * VD_LANES * v);
+                in[v] = vi_load(s + 2 * VV_LANES * v);
             VD_UNROLL
             for (int oc = 0; oc < noc; oc++) {
                 const vd_vi wv = pair(w + 2 * oc);
                 VD_UNROLL
                 for (int v = 0; v < nv; v++) {
-                    const vd_vi pixels = v < VD_KEPT ? in[v] : vi_load(s + 2 * VD_LANES * v);
+                    const vd_vi pixels = v < VD_KEPT ? in[v] : vi_load(s + 2 * VV_LANES * v);
                     acc[oc][v] = vi_dot(acc[oc][v], wv, pixels);
                 }
                 /* AVX2: makes the compiler read the third input again: 12 sums, 2 inputs, a weight and a

@@ -7,7 +7,7 @@
 #include "kernels/kernels_impl.h"
 
 /* What the two convolutions share in every x86 set: how a row is cut into tiles, and the tail. The includer has
- * included vec_SET.h, which gives vectors of VD_LANES pixels and what is done with them.
+ * included vec_SET.h, which gives vectors of VV_LANES pixels and what is done with them.
  *
  * A tile is some vectors wide and takes 4 or 1 output channels; its
  * sums stay in registers for all taps. One tile goes down all rows of the band before the next begins,
@@ -46,7 +46,7 @@ VD_TILE vd_v vd_clamp(vd_v v, vd_v lo, vd_v hi)
 }
 
 /* From sums (scaled, where they were integers) to the planes. at: the tile's
- * first element; n_last: pixels of the last vector that exist, 1..VD_LANES. */
+ * first element; n_last: pixels of the last vector that exist, 1..VV_LANES. */
 VD_TILE void vd_finish(const struct vd_conv_args *a, const struct vd_tail *t, vd_v acc[VD_OC_BLOCK][VD_MAX_NV],
                             ptrdiff_t at, const int noc, const int nv, int n_last)
 {
@@ -68,8 +68,8 @@ VD_TILE void vd_finish(const struct vd_conv_args *a, const struct vd_tail *t, vd
             const float *r = a->tail.residual + oc * a->dst_plane + at;
             VD_UNROLL
             for (int v = 0; v < nv - 1; v++)
-                acc[oc][v] = vv_add(acc[oc][v], vv_load(r + VD_LANES * v));
-            acc[oc][nv - 1] = vv_add(acc[oc][nv - 1], vv_load_some(r + VD_LANES * (nv - 1), mask));
+                acc[oc][v] = vv_add(acc[oc][v], vv_load(r + VV_LANES * v));
+            acc[oc][nv - 1] = vv_add(acc[oc][nv - 1], vv_load_some(r + VV_LANES * (nv - 1), mask));
         }
     }
     if (a->tail.clamp2) {
@@ -87,11 +87,11 @@ VD_TILE void vd_finish(const struct vd_conv_args *a, const struct vd_tail *t, vd
         float *dst = (float *)a->dst + oc * a->dst_plane + at;
         VD_UNROLL
         for (int v = 0; v < nv - 1; v++)
-            vv_store(dst + VD_LANES * v, acc[oc][v]);
-        if (n_last == VD_LANES)
-            vv_store(dst + VD_LANES * (nv - 1), acc[oc][nv - 1]);
+            vv_store(dst + VV_LANES * v, acc[oc][v]);
+        if (n_last == VV_LANES)
+            vv_store(dst + VV_LANES * (nv - 1), acc[oc][nv - 1]);
         else
-            vv_store_some(dst + VD_LANES * (nv - 1), vv_mask(n_last), acc[oc][nv - 1]);
+            vv_store_some(dst + VV_LANES * (nv - 1), vv_mask(n_last), acc[oc][nv - 1]);
     }
 }
 
@@ -128,8 +128,8 @@ static inline int vd_split(int left, int max)
         struct vd_tail t; \
         assert(VD_CONV_ARGS_OK(a)); \
         vd_tail_init(&t, a); \
-        for (int x = 0, nv; x < a->width; x += VD_LANES * nv) { \
-            nv = vd_split((a->width - x + VD_LANES - 1) / VD_LANES, max); \
+        for (int x = 0, nv; x < a->width; x += VV_LANES * nv) { \
+            nv = vd_split((a->width - x + VV_LANES - 1) / VV_LANES, max); \
             fn[nv - 1](a, &t, x); \
         } \
     }

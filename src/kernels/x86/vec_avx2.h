@@ -9,7 +9,7 @@
 typedef __m256 vd_v;
 typedef __m256i vd_vi, vd_mask;
 enum {
-    VD_LANES = 8,
+    VV_LANES = 8,
     VD_KEPT = 2, /* s16: inputs that are kept in registers for all channels of a tile */
 };
 #define VD_TILES_OF_FOUR(X) X(4, 1) X(4, 2) X(4, 3)

@@ -10,7 +10,7 @@ typedef __m512 vd_v;
 typedef __m512i vd_vi;
 typedef __mmask16 vd_mask;
 enum {
-    VD_LANES = 16,
+    VV_LANES = 16,
     VD_KEPT = 8, /* s16: all inputs of a tile stay in registers */
 };
 #define VD_TILES_OF_FOUR(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)
