@@ -22,7 +22,7 @@ static void table_is_sound(void **state)
             assert_int_equal(op->opset_min, before->opset_max + 1);
         else if (before) {
             assert_true(strcmp(before->name, op->name) < 0);
-            assert_int_equal(before->opset_max, 23);
+            assert_int_equal(before->opset_max, !strcmp(before->name, "Scatter") ? 10 : !strcmp(before->name, "Upsample") ? 9 : 23);
         }
         assert_ptr_equal(vd_op_find(op->name, op->opset_min), op);
         assert_ptr_equal(vd_op_find(op->name, op->opset_max), op);

@@ -87,7 +87,7 @@ int vd_node_infer(const struct vd_node *n, int opset, const struct vd_tensor *co
         if (!out[i])
             continue;
         rc = vd_tensor_check(&c, out[i]);
-        if (narrow && out[i]->type == VD_F32)
+        if (narrow && out[i]->type == VD_F32 && !(i < 8 && n->op->f32_out >> i & 1))
             out[i]->type = VD_F16;
     }
     return rc;

@@ -56,6 +56,7 @@ struct vd_op {
     int out_min, out_max;
     uint32_t types[VD_OP_MAX_IN]; /* allowed types of each input; the last non-zero one holds for the rest. float16 is
                                    * never listed except where has_f16: elsewhere the plan computes it in float32 */
+    uint8_t f32_out;            /* outputs (1 << i) that are float32 also where the inputs are float16 */
     bool has_f16;               /* run itself takes float16 (it only moves bytes, or converts) */
     const char *attrs;          /* allowed: "name:t name:t", t of i f s t I F as in "axis:i pads:I"; "to:i!" must be there */
     vd_infer_fn *infer;
@@ -112,6 +113,12 @@ float vd_f32_from_f16(uint16_t h);
     /* op_reduce.c */ X(reduce_mean) X(reduce_sum) X(reduce_l1) X(reduce_l2) X(reduce_sum_square) X(reduce_prod) \
     X(reduce_max) X(reduce_min) X(reduce_log_sum) X(reduce_log_sum_exp) X(global_average_pool) X(global_max_pool) \
     X(global_lp_pool) \
+    /* op_softmax.c */ X(softmax) X(log_softmax) X(hardmax) X(lp_normalization) \
+    /* op_arg.c */ X(arg_max) X(arg_min) \
+    /* op_norm.c */ X(instance_normalization) X(group_normalization) X(layer_normalization) X(rms_normalization) \
+    X(mean_variance_normalization) \
+    /* op_lrn.c */ X(lrn) \
+    /* op_scatter.c */ X(gather_elements) X(scatter_elements) X(gather_nd) X(scatter_nd) X(reverse_sequence) \
     /* op_pool.c */ X(max_pool) X(average_pool) X(batch_normalization) \
     /* op_matmul.c */ X(matmul) X(gemm) X(matmul_integer) \
     /* op_conv_transpose.c */ X(conv_transpose) \

@@ -227,6 +227,7 @@ struct cumsum {
         } \
     }
 CUMSUM(f32, float, double)
+CUMSUM(f64, double, double)
 CUMSUM(s32, int32_t, uint32_t)
 CUMSUM(s64, int64_t, uint64_t)
 
@@ -239,7 +240,7 @@ void vd_run_cum_sum(const struct vd_op_call *c)
     struct cumsum s = {.src = x->data, .dst = c->out[0]->data, .a = vd_along(x, axis), .exclusive = vd_op_int(c, "exclusive", 0) != 0,
                        .reverse = vd_op_int(c, "reverse", 0) != 0};
     vd_op_split(c->workers, s.a.outer * s.a.inner, VD_ITER_GRAIN / s.a.n + 1,
-                x->type == VD_F32 ? cumsum_f32 : x->type == VD_S32 ? cumsum_s32 : cumsum_s64, &s);
+                x->type == VD_F32 ? cumsum_f32 : x->type == VD_F64 ? cumsum_f64 : x->type == VD_S32 ? cumsum_s32 : cumsum_s64, &s);
 }
 
 /* OneHot: an index outside -depth..depth - 1 is nowhere on. Numbers that are not whole are cut towards zero. */
