@@ -250,6 +250,23 @@ void vd_session_line(const vmaf_dnn_session *s, char *dst, size_t size)
              i.pinned ? "pinned" : "UNPINNED", i.kernels, i.threads, i.threads == 1 ? "" : "s");
 }
 
+bool vd_parse_size(const char *s, int *w, int *h)
+{
+    char first[16];
+    long a, b;
+    const char *x = strchr(s, 'x');
+
+    if (!x || (size_t)(x - s) >= sizeof(first))
+        return false;
+    memcpy(first, s, (size_t)(x - s));
+    first[x - s] = '\0';
+    if (!vd_parse_int(first, 1, VD_MAX_SIDE, &a) || !vd_parse_int(x + 1, 1, VD_MAX_SIDE, &b))
+        return false;
+    *w = (int)a;
+    *h = (int)b;
+    return true;
+}
+
 double vd_now(void)
 {
     struct timespec t;

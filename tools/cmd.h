@@ -67,6 +67,9 @@ int vd_open_session(const char *model, const struct vd_run_opts *o, vmaf_dnn_ses
 void vd_session_line(const vmaf_dnn_session *s, char *dst, size_t size);
 /* Decimal integer in lo..hi, nothing after it. */
 bool vd_parse_int(const char *s, long lo, long hi, long *out);
+/* WIDTHxHEIGHT, each 1 to VD_MAX_SIDE. */
+enum { VD_MAX_SIDE = 1 << 16 };
+bool vd_parse_size(const char *s, int *w, int *h);
 
 /* Progress on standard error, only when that is a terminal: "label 12/280 4 %  3.1 fps, 0:01:22 left". Wall clock. */
 struct vd_progress { const char *label; long total; double start, last; bool on; };

@@ -14,7 +14,7 @@
 
 extern const struct vd_cmd vd_cmd_inspect;
 
-enum { DEFAULT_W = 1280, DEFAULT_H = 720, MAX_SIDE = 1 << 16 };
+enum { DEFAULT_W = 1280, DEFAULT_H = 720 };
 
 struct inspect {
     int w, h;
@@ -211,22 +211,6 @@ static void print_table(void)
     }
 }
 
-static bool parse_size(const char *s, struct inspect *o)
-{
-    char w[16];
-    long a, b;
-    const char *x = strchr(s, 'x');
-    if (!x || (size_t)(x - s) >= sizeof(w))
-        return false;
-    memcpy(w, s, (size_t)(x - s));
-    w[x - s] = '\0';
-    if (!vd_parse_int(w, 1, MAX_SIDE, &a) || !vd_parse_int(x + 1, 1, MAX_SIDE, &b))
-        return false;
-    o->w = (int)a;
-    o->h = (int)b;
-    return true;
-}
-
 static int run(int argc, char **argv)
 {
     enum { OPT_SIZE = 1, OPT_OPERATORS };
@@ -239,8 +223,8 @@ static int run(int argc, char **argv)
             print_table();
             return VD_EXIT_OK;
         }
-        if (opt == OPT_SIZE && !parse_size(optarg, &o))
-            return vd_usage(&vd_cmd_inspect, "--size %s: give WIDTHxHEIGHT, each 1 to %d, as in 1920x1080", optarg, MAX_SIDE);
+        if (opt == OPT_SIZE && !vd_parse_size(optarg, &o.w, &o.h))
+            return vd_usage(&vd_cmd_inspect, "--size %s: give WIDTHxHEIGHT, each 1 to %d, as in 1920x1080", optarg, VD_MAX_SIDE);
         if (opt != OPT_SIZE && vd_run_option(&vd_cmd_inspect, opt, optarg, &o.run) < 0)
             return VD_EXIT_USAGE;
     }

@@ -9,6 +9,7 @@
     X(verify) \
     X(inspect) \
     X(filter) \
-    X(run)
+    X(run) \
+    X(bench)
 
 #endif

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""vmaf-dnn bench: what it prints, in both forms, and what it refuses. How fast anything is is not tested."""
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+BIN = os.environ["VMAF_DNN_BIN"]
+TINY = Path(os.environ["VMAF_DNN_SOURCE"]) / "model/tiny"
+
+
+def bench(*args):
+    return subprocess.run([BIN, "bench", *map(str, args)], capture_output=True, text=True, timeout=120)
+
+
+def test_int8_in_turn_with_the_baseline():
+    r = bench("--json", "--size", "48x32", "--runs", 3, "--threads", 1, TINY / "learned_filter_v1.onnx")
+    assert r.returncode == 0, r.stderr
+    got = json.loads(r.stdout)
+    assert got["id"] == "learned_filter_v1" and got["input"] == [1, 1, 32, 48] and got["threads"] == 1 and got["runs"] == 3
+    weights = 9 * (16 + 8 * 256 + 16)  # of ten 3x3 convolutions, one multiplication each a pixel
+    assert got["gmac"] == pytest.approx(weights * 48 * 32 * 1e-9)
+    assert [f["quant_mode"] for f in got["forms"]] == ["dynamic", "fp32"]
+    for f in got["forms"]:
+        assert 0 < f["min_s"] <= f["median_s"] and f["gmac_per_s"] == pytest.approx(got["gmac"] / f["median_s"], rel=1e-4)
+    assert ("warning: int8 is slower" in r.stderr) == (got["int8_times_as_fast"] < 1)
+
+
+def test_one_form_alone():
+    for args in (["--baseline", TINY / "learned_filter_v1.onnx"], [TINY / "smoke_v0.onnx"], [TINY / "smoke_fp16_v0.onnx"]):
+        r = bench("--json", "--size", "16x16", "--runs", 1, *args)
+        assert r.returncode == 0 and r.stderr == "", r.stderr
+        got = json.loads(r.stdout)
+        assert [f["quant_mode"] for f in got["forms"]] == ["fp32"] and "int8_times_as_fast" not in got
+
+
+def test_table():
+    r = bench("--size", "40x24", "--runs", 2, TINY / "learned_filter_v1.onnx")
+    assert r.returncode == 0
+    assert "learned_filter_v1 at [1,1,24,40], 0.018 GMAC a run; kernels " in r.stdout and "in turn" in r.stdout
+    assert "\ndynamic " in r.stdout and "\nfp32 " in r.stdout and "times as fast as fp32" in r.stdout
+
+
+def test_refusals(tmp_path):
+    for args, code, words in (
+        ([], 2, "name one model"),
+        (["a", "b"], 2, "name one model"),
+        (["--runs", "0", "x.onnx"], 2, "--runs 0: give a number of 1 to 999"),
+        (["--size", "12", "x.onnx"], 2, "--size 12: give WIDTHxHEIGHT"),
+        (["--kernels", "mmx", TINY / "smoke_v0.onnx"], 2, "kernel set 'mmx' is unknown"),
+        ([tmp_path / "none.onnx"], 2, "none.onnx"),
+    ):
+        r = bench(*args)
+        assert r.returncode == code and words in r.stderr and r.stdout == "", (args, r)
+
+
+def test_no_int8_file_is_an_error_and_fp32_is_not_run(tmp_path):
+    for name in ("learned_filter_v1.onnx", "learned_filter_v1.json"):
+        shutil.copy(TINY / name, tmp_path)
+    r = bench("--runs", 1, "--size", "8x8", tmp_path / "learned_filter_v1.onnx")
+    assert r.returncode == 2 and "learned_filter_v1.int8.onnx" in r.stderr and r.stdout == ""

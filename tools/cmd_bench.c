@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "common/checked.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "ops/op.h"
+#include "session.h"
+
+extern const struct vd_cmd vd_cmd_bench;
+
+enum { DEFAULT_RUNS = 9, MAX_RUNS = 999 };
+static const double SHORT_RUN = 0.02; /* seconds: what takes less is measured several at a time */
+
+struct bench {
+    struct vd_run_opts run;
+    int w, h, runs;
+    bool sized, json;
+};
+
+/* A model with memory for its inputs and outputs. */
+struct subject {
+    vmaf_dnn_session *s;
+    vmaf_dnn_info info;
+    vmaf_dnn_input *in;
+    vmaf_dnn_output *out;
+    double t[MAX_RUNS]; /* seconds a run */
+    double gmac;
+};
+
+static void drop(struct subject *b)
+{
+    for (size_t i = 0; b->in && i < b->info.n_inputs; i++)
+        vd_free((void *)(uintptr_t)b->in[i].data);
+    for (size_t i = 0; b->out && i < b->info.n_outputs; i++)
+        vd_free(b->out[i].data);
+    vd_free(b->in);
+    vd_free(b->out);
+    vmaf_dnn_session_close(b->s);
+    b->s = NULL;
+}
+
+/* Element i of an input, in 0..1 for floats: speed does not depend on values, but int8 ranges want some spread. */
+static void fill(void *data, int type, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t v = (uint32_t)i * 2654435761u >> 24;
+        switch (type) {
+        case VMAF_DNN_F32:
+            ((float *)data)[i] = (float)v / 255;
+            break;
+        case VMAF_DNN_F16:
+            ((uint16_t *)data)[i] = (uint16_t)(v << 6); /* 0 to just under 2, in float16 */
+            break;
+        case VMAF_DNN_U8:
+        case VMAF_DNN_S8:
+            ((uint8_t *)data)[i] = (uint8_t)v;
+            break;
+        default: /* bool, and integers whose meaning is not known: zero is an index and a size that most take */
+            break;
+        }
+    }
+}
+
+/* Inputs of the model's shape; where that is open, the last two dims of a picture are the asked size and the rest 1. */
+static int make_inputs(struct subject *b, const struct bench *o)
+{
+    if (!(b->in = vd_calloc(b->info.n_inputs + 1, sizeof(*b->in))))
+        return vd_nomem(sizeof(*b->in));
+    for (size_t i = 0; i < b->info.n_inputs; i++) {
+        vmaf_dnn_slot slot;
+        vmaf_dnn_input *in = &b->in[i];
+        size_t bytes;
+        const int rc = vmaf_dnn_session_input(b->s, i, &slot);
+        if (rc)
+            return rc;
+        *in = (vmaf_dnn_input){.name = slot.name, .type = slot.type, .rank = slot.rank < 0 ? 4 : slot.rank};
+        for (int d = 0; d < in->rank; d++) {
+            const int64_t have = slot.rank < 0 ? -1 : slot.shape[d];
+            const bool picture = in->rank >= 3, width = picture && d == in->rank - 1, height = in->rank == 4 && d == 2;
+            in->shape[d] = (have < 0 || o->sized) && width ? o->w : (have < 0 || o->sized) && height ? o->h : have < 0 ? 1 : have;
+        }
+        if (!vd_count(in->shape, in->rank, &in->count) || !vd_mul(in->count, 8, &bytes))
+            return vd_fail(ERANGE, "input '%s' would be too large at that size", slot.name);
+        void *data = vd_calloc(bytes ? bytes : 1, 1);
+        if (!data)
+            return vd_nomem(bytes);
+        fill(data, in->type, in->count);
+        in->data = data;
+    }
+    return 0;
+}
+
+/* Runs once to find what the outputs need, then once with room for them. */
+static int make_outputs(struct subject *b)
+{
+    if (!(b->out = vd_calloc(b->info.n_outputs + 1, sizeof(*b->out))))
+        return vd_nomem(sizeof(*b->out));
+    for (size_t i = 0; i < b->info.n_outputs; i++) {
+        vmaf_dnn_slot slot;
+        const int rc = vmaf_dnn_session_output(b->s, i, &slot);
+        if (rc)
+            return rc;
+        b->out[i] = (vmaf_dnn_output){.name = slot.name, .type = slot.type};
+    }
+    int rc = vmaf_dnn_session_run(b->s, b->in, b->info.n_inputs, b->out, b->info.n_outputs);
+    if (rc != -ENOSPC)
+        return rc;
+    for (size_t i = 0; i < b->info.n_outputs; i++) {
+        b->out[i].capacity = b->out[i].written;
+        if (!(b->out[i].data = vd_calloc(b->out[i].written + 1, 8)))
+            return vd_nomem(b->out[i].written * 8);
+    }
+    return vmaf_dnn_session_run(b->s, b->in, b->info.n_inputs, b->out, b->info.n_outputs);
+}
+
+/* 0, or the exit code after a message. */
+static int make(struct subject *b, const char *model, const struct bench *o, bool baseline)
+{
+    struct vd_run_opts run = o->run;
+    run.baseline = baseline;
+    const int code = vd_open_session(model, &run, &b->s);
+    if (code)
+        return code;
+    vmaf_dnn_session_info(b->s, &b->info);
+    int rc = make_inputs(b, o);
+    if (!rc)
+        rc = make_outputs(b);
+    if (rc)
+        return vd_report(rc);
+    struct vd_plan_info info;
+    vd_plan_info(b->s->plan, &info);
+    b->gmac = (double)info.macs * 1e-9;
+    return 0;
+}
+
+static int measure(struct subject *b, int run, int repeat)
+{
+    const double begin = vd_now();
+    for (int i = 0; i < repeat; i++) {
+        const int rc = vmaf_dnn_session_run(b->s, b->in, b->info.n_inputs, b->out, b->info.n_outputs);
+        if (rc)
+            return rc;
+    }
+    b->t[run] = (vd_now() - begin) / repeat;
+    return 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts t. */
+static double median(double *t, int n)
+{
+    qsort(t, (size_t)n, sizeof(*t), by_value);
+    return n % 2 ? t[n / 2] : (t[n / 2 - 1] + t[n / 2]) / 2;
+}
+
+static void print_json(struct subject *b, int n, const struct bench *o, double faster)
+{
+    json_t *shape = json_array(), *forms = json_array();
+    for (int d = 0; d < b->in[0].rank; d++)
+        json_array_append_new(shape, json_integer(b->in[0].shape[d]));
+    for (int k = 0; k < n; k++) {
+        const double mid = median(b[k].t, o->runs);
+        json_array_append_new(forms, json_pack("{s:s,s:f,s:f,s:f}", "quant_mode", b[k].info.quant_mode, "median_s", mid, "min_s", b[k].t[0],
+                                               "gmac_per_s", b->gmac / mid));
+    }
+    json_t *all = json_pack("{s:s,s:o,s:s,s:i,s:f,s:i,s:o}", "id", b->info.id, "input", shape, "kernels", b->info.kernels, "threads",
+                            b->info.threads, "gmac", b->gmac, "runs", o->runs, "forms", forms);
+    if (n == 2)
+        json_object_set_new(all, "int8_times_as_fast", json_real(faster));
+    json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    printf("\n");
+    json_decref(all);
+}
+
+static void print_table(struct subject *b, int n, const struct bench *o, double faster)
+{
+    printf("%s at [", b->info.id);
+    for (int d = 0; d < b->in[0].rank; d++)
+        printf("%s%" PRId64, d ? "," : "", b->in[0].shape[d]);
+    printf("], %.3f GMAC a run; kernels %s, %d thread%s; %d runs%s\n\n", b->gmac, b->info.kernels, b->info.threads,
+           b->info.threads == 1 ? "" : "s", o->runs, n == 2 ? ", in turn" : "");
+    printf("           median ms     min ms     runs/s     GMAC/s\n");
+    for (int k = 0; k < n; k++) {
+        const double mid = median(b[k].t, o->runs);
+        printf("%-9s %10.2f %10.2f %10.1f %10.1f\n", b[k].info.quant_mode, mid * 1e3, b[k].t[0] * 1e3, 1 / mid, b->gmac / mid);
+    }
+    if (n == 2)
+        printf("\nint8 is %.2f times as fast as fp32 (median of the ratios, run by run)\n", faster);
+}
+
+static int compare(struct subject *b, int n, const struct bench *o)
+{
+    struct vd_progress p;
+    double ratio[MAX_RUNS];
+    int rc = 0, repeat[2] = {1, 1};
+    for (int k = 0; k < n && !rc; k++) {
+        rc = measure(&b[k], 0, 1);
+        if (!rc && b[k].t[0] < SHORT_RUN)
+            repeat[k] = (int)(SHORT_RUN / (b[k].t[0] + 1e-6)) + 1;
+    }
+    vd_progress_start(&p, "bench", o->runs);
+    for (int i = 0; i < o->runs && !rc; i++) {
+        for (int k = 0; k < n && !rc; k++) /* in turn, so that a drift of the machine falls on both */
+            rc = measure(&b[k], i, repeat[k]);
+        ratio[i] = n == 2 ? b[1].t[i] / b[0].t[i] : 1;
+        vd_progress_step(&p, i + 1);
+    }
+    vd_progress_end(&p);
+    if (rc)
+        return vd_report(rc);
+    const double faster = median(ratio, o->runs);
+    (o->json ? print_json : print_table)(b, n, o, faster);
+    if (n == 2 && faster < 1)
+        vd_say(&vd_cmd_bench, "warning: int8 is slower than fp32 here (%.2f times as fast); --baseline runs the fp32 file", faster);
+    return VD_EXIT_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    enum { OPT_SIZE = 1, OPT_RUNS, OPT_JSON };
+    static const struct option longs[] = {{"size", required_argument, NULL, OPT_SIZE}, {"runs", required_argument, NULL, OPT_RUNS},
+                                          {"json", no_argument, NULL, OPT_JSON}, VD_RUN_OPTIONS, {NULL, 0, NULL, 0}};
+    struct bench o = {.w = 1280, .h = 720, .runs = DEFAULT_RUNS};
+    long runs;
+    for (int opt; (opt = vd_getopt(&vd_cmd_bench, argc, argv, "", longs)) != -1;) {
+        if (opt == '?')
+            return VD_EXIT_USAGE;
+        if (opt == OPT_SIZE && !(o.sized = vd_parse_size(optarg, &o.w, &o.h)))
+            return vd_usage(&vd_cmd_bench, "--size %s: give WIDTHxHEIGHT, each 1 to %d, as in 1920x1080", optarg, VD_MAX_SIDE);
+        if (opt == OPT_RUNS && !vd_parse_int(optarg, 1, MAX_RUNS, &runs))
+            return vd_usage(&vd_cmd_bench, "--runs %s: give a number of 1 to %d", optarg, MAX_RUNS);
+        if (opt == OPT_RUNS)
+            o.runs = (int)runs;
+        if (opt == OPT_JSON)
+            o.json = true;
+        if (opt >= VD_OPT_THREADS && vd_run_option(&vd_cmd_bench, opt, optarg, &o.run) < 0)
+            return VD_EXIT_USAGE;
+    }
+    if (optind + 1 != argc)
+        return vd_usage(&vd_cmd_bench, "name one model: a path, or a registry id");
+    struct subject *b = vd_calloc(2, sizeof(*b));
+    if (!b)
+        return vd_report(vd_nomem(2 * sizeof(*b)));
+    int n = 1, code = make(&b[0], argv[optind], &o, o.run.baseline);
+    if (!code && !o.run.baseline && strcmp(b[0].info.quant_mode, "fp32") && b[0].info.pinned) {
+        code = make(&b[1], argv[optind], &o, true);
+        n = 2;
+    }
+    if (!code)
+        code = compare(b, n, &o);
+    drop(&b[0]);
+    drop(&b[1]);
+    vd_free(b);
+    return code;
+}
+
+const struct vd_cmd vd_cmd_bench = {
+    .name = "bench",
+    .summary = "time a model on this machine, int8 against fp32",
+    .help = "Usage: vmaf-dnn bench [OPTION]... MODEL\n"
+            "\n"
+            "Run a model on made-up input and print the time of a run, runs a second, and multiplications\n"
+            "a second. For a model that opens as int8 the fp32 file runs in turn with it, A B A B, and the\n"
+            "ratio of the two is printed; a warning says so when int8 is the slower one on this machine.\n"
+            "\n"
+            "  --size WxH       picture size, where the model's is not fixed (1280x720)\n"
+            "  --runs N         measurements of each (9); what takes less than 20 ms runs several times in one\n"
+            "  --json           print JSON\n"
+            VD_RUN_HELP
+            "\n"
+            "Exit codes: 0 done (also when int8 is slower), 2 usage or no such file, 4 the model was refused, 5 no room or no memory.\n"
+            "\n"
+            "Example:\n"
+            "  vmaf-dnn bench --size 1920x1080 learned_filter_v1\n",
+    .run = run,
+};
