@@ -36,12 +36,35 @@ static inline vd_vi vi_load(const int16_t *p) { return _mm512_loadu_si512(p); }
 static inline void vi_store(int32_t *p, vd_vi v) { _mm512_storeu_si512(p, v); }
 static inline void vi_store_some(int32_t *p, vd_mask m, vd_vi v) { _mm512_mask_storeu_epi32(p, m, v); }
 static inline vd_v vi_to_f32(vd_vi v) { return _mm512_cvtepi32_ps(v); }
+static inline vd_v vv_keep(vd_v v, vd_mask m) { return _mm512_maskz_mov_ps(m, v); } /* 0 where m is off */
+static inline vd_v vv_pick(vd_mask m, vd_v a, vd_v b) { return _mm512_mask_mov_ps(b, m, a); }
+static inline vd_mask vv_nan(vd_v v, vd_mask m) { return _mm512_mask_cmp_ps_mask(m, v, v, _CMP_UNORD_Q); }
+static inline vd_mask vm_or(vd_mask a, vd_mask b) { return (vd_mask)(a | b); }
+static inline vd_mask vm_none(void) { return 0; }
+static inline int vm_any(vd_mask m) { return m != 0; }
+static inline float vv_lowest(vd_v v) { return _mm512_reduce_min_ps(v); }
+static inline float vv_highest(vd_v v) { return _mm512_reduce_max_ps(v); }
+
 /* sum + a pair's two products in each lane: vpdpwssd, which does not saturate. Written out, because gcc 12 moves and
  * spills the sums around the intrinsic. */
 static inline vd_vi vi_dot(vd_vi sum, vd_vi a, vd_vi b)
 {
     __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
     return sum;
+}
+/* sum + four products of bytes x, unsigned, and w, signed, in each lane: vpdpbusd, which does not saturate. */
+static inline vd_vi vi_dot_u8(vd_vi sum, vd_vi x, vd_vi w)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+    return sum;
+}
+/* Four bytes, at any address, in all lanes. */
+static inline vd_vi vi_four(const uint8_t *p)
+{
+    vd_vi v;
+
+    __asm__("vpbroadcastd %1, %0" : "=v"(v) : "m"(*(const uint8_t(*)[4])p));
+    return v;
 }
 
 #endif
