@@ -26,7 +26,9 @@ void vmaf_dnn_settings_default(vmaf_dnn_settings *s)
 static bool is_local(const struct vd_node *n)
 {
     static const char *const local[] = {"Conv", "ConvInteger", "Relu", "Clip", "Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Sigmoid", "Identity",
-                                        "Cast", "BatchNormalization", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"};
+                                        "Cast", "BatchNormalization", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv",
+                                        "com.microsoft:QLinearAdd", "com.microsoft:QLinearMul", "com.microsoft:QLinearSigmoid",
+                                        "com.microsoft:QLinearLeakyRelu"};
     for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
         if (!strcmp(n->op->name, local[i]))
             return true;

@@ -5,6 +5,7 @@
 #include "common/checked.h"
 #include "common/names.h"
 #include "graph/graph.h"
+#include "graph/qdq.h"
 
 /* Constants computed from constants stay below this in all; what is over it is
  * computed in each run instead. Bounds what a small hostile file can make of
@@ -223,19 +224,49 @@ static int fold_node(struct vd_graph *g, const struct vd_node *n, size_t *total,
     return 0;
 }
 
-static int fold(struct vd_graph *g)
+/* weights: also those that come out of DequantizeLinear. *total: bytes that folding has made so far. */
+static int fold(struct vd_graph *g, bool weights, size_t *total)
 {
-    size_t total = 0;
     int live = 0, *place = take(g, (size_t)g->n_node, sizeof(*place));
     if (!place)
         return vd_nomem((size_t)g->n_node * sizeof(*place));
     for (int i = 0; i < g->n_node; i++) {
-        bool folded;
-        const int rc = fold_node(g, &g->node[i], &total, &folded);
+        bool folded = false;
+        const int rc = weights || strcmp(g->node[i].op->name, "DequantizeLinear") ? fold_node(g, &g->node[i], total, &folded) : 0;
         if (rc)
             return rc;
         place[i] = folded ? -1 : live;
         if (!folded)
+            g->node[live++] = g->node[i];
+    }
+    g->n_node = live;
+    for (int i = 0; i < g->n_value; i++)
+        if (g->value[i].producer >= 0)
+            g->value[i].producer = place[g->value[i].producer];
+    return 0;
+}
+
+/* Nodes that no output needs any more. */
+static int drop_dead(struct vd_graph *g)
+{
+    unsigned char *needed = take(g, (size_t)g->n_value, 1);
+    int live = 0, *place = take(g, (size_t)g->n_node, sizeof(*place));
+    if (!needed || !place)
+        return vd_nomem((size_t)g->n_node * sizeof(*place));
+    for (int o = 0; o < g->n_out; o++)
+        needed[g->out[o]] = 1;
+    for (int i = g->n_node - 1; i >= 0; i--) {
+        const struct vd_node *n = &g->node[i];
+        for (int k = 0; k < n->n_out; k++)
+            place[i] |= n->out[k] >= 0 && needed[n->out[k]];
+        for (int k = 0; place[i] && k < n->n_in; k++)
+            if (n->in[k] >= 0)
+                needed[n->in[k]] = 1;
+    }
+    for (int i = 0; i < g->n_node; i++) {
+        const bool keep = place[i];
+        place[i] = keep ? live : -1;
+        if (keep)
             g->node[live++] = g->node[i];
     }
     g->n_node = live;
@@ -279,7 +310,9 @@ int vd_graph_build(struct vd_graph *g, const struct vd_onnx_model *m)
         }
         g->out[g->n_out++] = v;
     }
-    if ((rc = order_nodes(&b, all)) || (rc = fold(g)))
+    size_t total = 0;
+    if ((rc = order_nodes(&b, all)) || (rc = fold(g, false, &total)) || (rc = vd_graph_lower_qdq(g)) || (rc = drop_dead(g)) ||
+        (rc = fold(g, true, &total)))
         goto fail;
     count_uses(g);
     return 0;

@@ -78,7 +78,8 @@ int vd_node_infer(const struct vd_node *n, int opset, const struct vd_tensor *co
     struct vd_op_call c = {.node = n->proto, .opset = opset, .n_in = n->n_in, .n_out = n->n_out, .in = in, .out = out};
     for (int i = 0; i < n->n_in; i++)
         if (in[i] && !type_allowed(n->op, i, in[i]->type))
-            return vd_op_fail(&c, EPERM, "input %d '%s' of type %s is not supported", i, n->proto->in[i], vd_type_name(in[i]->type));
+            return vd_op_fail(&c, EPERM, "input %d '%s' of type %s is not supported", i, i < n->proto->n_in ? n->proto->in[i] : "",
+                              vd_type_name(in[i]->type)); /* a lowered node may have more inputs than the file's */
     const bool wide = vd_node_widens(n, in), narrow = wide && stores_f16(n, in);
     if (wide && !(c.in = widened(n, in, scratch)))
         return vd_nomem(0);

@@ -41,7 +41,7 @@ struct vd_graph {
 };
 
 /* Names to indices, operators to rows of the table, nodes in topological order,
- * what depends on constants alone computed, nodes that no output needs dropped.
+ * the QDQ form lowered to 8-bit operators (qdq.h), what depends on constants alone computed, nodes that no output needs dropped.
  * -EPERM with the operator's name when it is not in the table; -EBADMSG for
  * undefined names and cycles. On failure the graph is freed. */
 int vd_graph_build(struct vd_graph *g, const struct vd_onnx_model *m);
