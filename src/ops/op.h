@@ -127,6 +127,13 @@ float vd_f32_from_f16(uint16_t h);
     /* op_quantize.c */ X(quantize_linear) X(dequantize_linear) X(dynamic_quantize_linear)
 #define VD_OP_DECLARE(f) vd_infer_fn vd_infer_##f; vd_run_fn vd_run_##f;
 VD_OPS(VD_OP_DECLARE)
+/* QLinearAdd of unsigned bytes (int8 as v + 128, with off 128): saturate(rint(fma(a - off, ra, fma(b - off, rb, fixed))) + off). From a call
+ * whose scales and zero points are known. */
+struct vd_qlinear_add {
+    float ra, rb, fixed;
+    int off;
+};
+struct vd_qlinear_add vd_qlinear_add(const struct vd_op_call *c);
 /* op_conv.c: no plain run, see src/plan */
 vd_infer_fn vd_infer_conv, vd_infer_conv_integer, vd_infer_qlinear_conv;
 

@@ -126,8 +126,34 @@ struct pair { double a[256], b[256]; struct sink s; };
         for (size_t i = 0; i < r->n; i++) \
             y[i] = quantised(&p->s, p->a[a[(ptrdiff_t)i * r->step[1]]] OP p->b[b[(ptrdiff_t)i * r->step[2]]]); \
     }
-PAIR_ROW(add_row, +)
 PAIR_ROW(mul_row, *)
+
+/* The addition is the one that is met in every network, and must give the bits of the row kernels (kernels/rows.h, add_u8) and of
+ * ONNX Runtime, which has the zero point inside the rounding:  rint(a ra + (b rb + fixed)), ra = scale_a / scale, rb = scale_b / scale,
+ * fixed = zp - (ra zp_a + rb zp_b), with fused multiply-adds as written here. */
+struct vd_qlinear_add vd_qlinear_add(const struct vd_op_call *c)
+{
+    const float scale = *(const float *)c->in[6]->data;
+    struct vd_qlinear_add p = {.ra = *(const float *)c->in[1]->data / scale, .rb = *(const float *)c->in[4]->data / scale};
+    p.fixed = (float)zero_point(vd_op_in(c, 7)) - fmaf(p.ra, (float)zero_point(vd_op_in(c, 2)), p.rb * (float)zero_point(vd_op_in(c, 5)));
+    p.off = c->in[0]->type == VD_S8 ? 128 : 0;
+    return p;
+}
+
+static void add_row(const struct vd_row *r)
+{
+    const struct vd_qlinear_add *s = r->arg;
+    uint8_t *y = r->p[0];
+    const uint8_t *a = r->p[1], *b = r->p[2];
+    const float lo = (float)-s->off, hi = (float)(UINT8_MAX - s->off);
+    for (size_t i = 0; i < r->n; i++) {
+        const int va = (a[(ptrdiff_t)i * r->step[1]] ^ s->off) - s->off, vb = (b[(ptrdiff_t)i * r->step[2]] ^ s->off) - s->off;
+        float v = fmaf((float)va, s->ra, fmaf((float)vb, s->rb, s->fixed));
+        v = v > lo ? v : lo;
+        v = v < hi ? v : hi;
+        y[i] = (uint8_t)(((int)((v + 0x1.8p23f) - 0x1.8p23f) + s->off) ^ s->off);
+    }
+}
 
 static int infer_pair(const struct vd_op_call *c)
 {
@@ -154,7 +180,17 @@ static void run_pair(const struct vd_op_call *c, vd_row_fn *row)
 }
 
 int vd_infer_qlinear_add(const struct vd_op_call *c) { return infer_pair(c); }
-void vd_run_qlinear_add(const struct vd_op_call *c) { run_pair(c, add_row); }
+
+void vd_run_qlinear_add(const struct vd_op_call *c)
+{
+    struct vd_qlinear_add s = vd_qlinear_add(c);
+    struct vd_iter it;
+    vd_iter_init(&it, c->out[0]);
+    vd_iter_input(&it, c->in[0]);
+    vd_iter_input(&it, c->in[3]);
+    vd_iter_run(&it, c->workers, add_row, &s);
+}
+
 int vd_infer_qlinear_mul(const struct vd_op_call *c) { return infer_pair(c); }
 void vd_run_qlinear_mul(const struct vd_op_call *c) { run_pair(c, mul_row); }
 
