@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <assert.h>
+#include <math.h>
 #include "kernels/kernels_impl.h"
 #include "kernels/row_tail.h"
 
 static void add_u8(uint8_t *dst, const uint8_t *a, const uint8_t *b, size_t n, const struct vd_row_add *p)
 {
     for (size_t i = 0; i < n; i++) {
-        const float va = (float)(a[i] - p->zp_a) * p->scale_a, vb = (float)(b[i] - p->zp_b) * p->scale_b;
-        dst[i] = vd_row_byte((va + vb) / p->scale, p->zp, p->lo, p->hi);
+        const float v = fmaf((float)(a[i] - p->off), p->ra, fmaf((float)(b[i] - p->off), p->rb, p->fixed));
+        dst[i] = vd_row_byte(v, p->off, p->lo + p->off, p->hi + p->off);
     }
 }
 

@@ -80,12 +80,13 @@ typedef void vd_row_conv_fn(const struct vd_row_conv *c, void *dst, size_t dst_b
  * a multiple of 64; pack NULL: only that. */
 typedef size_t vd_row_pack_fn(const struct vd_row_shape *s, const void *weight, void *pack);
 
-/* The residual Add of the static form: DequantizeLinear of both, Add, QuantizeLinear, each step rounded to float:
- *     clamp(rint(((a - zp_a) * scale_a + (b - zp_b) * scale_b) / scale) + zp, lo, hi)
- * a division, half to even; NaN becomes lo. */
+/* The residual Add of the static form, as ONNX Runtime's QLinearAdd forms it (docs/numerics.md): with ra = scale_a / scale,
+ * rb = scale_b / scale and the three zero points in fixed,
+ *     clamp(rint(fma(a - off, ra, fma(b - off, rb, fixed))), lo, hi) + off
+ * half to even; NaN becomes lo. off is 0, or 128 where the tensors are int8; lo + off and hi + off are in 0..255. */
 struct vd_row_add {
-    float scale_a, scale_b, scale;
-    int zp_a, zp_b, zp, lo, hi; /* 0..255 */
+    float ra, rb, fixed;
+    int off, lo, hi;
 };
 
 struct vd_row_kernels {
