@@ -3,7 +3,9 @@
 MESON ?= meson
 NINJA ?= ninja
 
-.PHONY: all demo test bench install clean distclean help
+SECONDS ?= 60
+
+.PHONY: all demo test bench fuzz install clean distclean help
 
 all: build/build.ninja
 	@$(NINJA) -C build product
@@ -20,6 +22,10 @@ test:
 bench:
 	@scripts/bench.sh
 
+# Each fuzz target for that long; it goes on where the last call ended.
+fuzz:
+	@scripts/fuzz.sh $(SECONDS) $(TARGETS)
+
 install: all
 	@$(MESON) install -C build
 
@@ -29,12 +35,13 @@ clean:
 	@if [ -f build/build.ninja ]; then $(NINJA) -C build -t clean; fi
 
 distclean:
-	@rm -rf build build-asan
+	@rm -rf build build-asan build-fuzz
 
 help:
 	@echo 'make            build/vmaf-dnn and the library'
 	@echo 'make demo       quantise, gate, verify and filter a real clip; a table and a picture at the end'
 	@echo 'make test       all tests, on a release build and under the sanitizers'
 	@echo 'make bench      this library against ONNX Runtime on this machine: times, memory, time to open'
+	@echo 'make fuzz SECONDS=60    every fuzz target for so long, with libFuzzer; TARGETS="onnx run" only these'
 	@echo 'make install    to PREFIX of `meson configure build -Dprefix=...`, /usr/local by default'
 	@echo 'make clean      what was compiled; make distclean: the build folders whole'

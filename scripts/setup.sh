@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# scripts/setup.sh [build] [test] [demo] [bench]
+# scripts/setup.sh [build] [test] [demo] [bench] [fuzz]
 # Install what a target needs on Debian (12 or later) and Ubuntu (22.04 or later), as root or through sudo:
 # packages by apt-get; for test and bench also build/venv, for demo also build/data/cockatoo.mp4, for bench also ONNX Runtime's library.
 # What is there is left alone, and when nothing is missing nothing is said.
@@ -29,6 +29,17 @@ python() {
 }
 has_conformance_data() { [ -d /usr/share/libonnx-testdata/data/node ]; }
 has_venv_module() { local py; py=$(python) && "$py" -c 'import ensurepip, venv' 2>/dev/null; }
+
+clangs() { compgen -c clang | grep -xE 'clang(-[0-9]+)?' | sort -u; }
+has_clang() { [ -n "$(clangs)" ]; }
+has_libfuzzer() {
+    local c
+    for c in $(clangs); do
+        if echo 'int LLVMFuzzerTestOneInput(const void *p, long n) { return p == 0 && n; }' |
+            "$c" -x c -fsanitize=fuzzer,address,undefined -o /dev/null - 2>/dev/null; then return 0; fi
+    done
+    return 1
+}
 
 missing=()
 want() { # PACKAGE CHECK...
@@ -65,6 +76,11 @@ find_missing() {
             want npm has npm
             want python3 has python3
             want python3-venv has_venv_module ;;
+        fuzz)
+            want clang has_clang
+            want python3 has python3 ;;
+        libfuzzer) # a package of its own since Debian 12
+            want libclang-rt-dev has_libfuzzer ;;
         venv)
             want python3 has python3
             want python3-venv has_venv_module ;;
@@ -181,8 +197,8 @@ targets=("$@")
 [ $# -gt 0 ] || targets=(build)
 for target in "${targets[@]}"; do
     case $target in
-    build | test | demo | bench) ;;
-    *) die "no target $target; there are build, test, demo and bench" ;;
+    build | test | demo | bench | fuzz) ;;
+    *) die "no target $target; there are build, test, demo, bench and fuzz" ;;
     esac
 done
 mkdir -p build
@@ -197,5 +213,6 @@ for target in "${targets[@]}"; do
     test) make_venv ;;
     bench) make_venv && get_ort ;;
     demo) [ -n "${CLIP:-}" ] || get_clip ;;
+    fuzz) install_packages libfuzzer ;;
     esac
 done
