@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "session.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +10,9 @@
 
 /* Size at which a model with symbolic height and width is tried at open when no sidecar names one. */
 enum { PROBE_SIZE = 224 };
+
+_Static_assert(offsetof(vmaf_dnn_settings, reserved) + sizeof(((vmaf_dnn_settings *)0)->reserved) == sizeof(vmaf_dnn_settings) &&
+               sizeof(vmaf_dnn_settings) == offsetof(vmaf_dnn_settings, registry) + sizeof(char *) + 64, "programs were built with this size");
 
 static char version[] = VMAF_DNN_VERSION;
 
@@ -131,7 +135,8 @@ int vmaf_dnn_session_open(vmaf_dnn_session **out, const char *path_or_id, const 
     struct vmaf_dnn_session *s = vd_calloc(1, sizeof(*s));
     if (!s)
         return vd_nomem(sizeof(*s));
-    const struct vd_resolve_how how = {.baseline = settings->baseline != 0, .registry = settings->registry};
+    const struct vd_resolve_how how = {.baseline = settings->baseline != 0, .registry = settings->registry,
+                                       .trusted_keys = settings->trusted_keys, .require_pinned = settings->require_pinned != 0};
     int rc = vd_resolve(path_or_id, &how, &s->file);
     if (!rc) {
         s->baseline = settings->baseline && s->file.declared != VD_QUANT_FP32;

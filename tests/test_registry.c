@@ -15,6 +15,7 @@ int fsync(int fd)
 }
 
 static struct vd_registry reg;
+static const struct vd_trusted no_keys;
 static struct vd_sidecar side;
 
 static char *slurp(const char *path)
@@ -77,7 +78,7 @@ static void test_row(void **state)
 {
     (void)state;
     put("registry.json", registry_of(full_row()));
-    assert_int_equal(vd_registry_load(registry_path, &reg), 0);
+    assert_int_equal(vd_registry_load(registry_path, &no_keys, &reg), 0);
     assert_int_equal(reg.n, 1);
     assert_string_equal(reg.path, registry_path);
     const struct vd_row *r = vd_registry_by_id(&reg, "model_v1");
@@ -97,7 +98,7 @@ static void test_row(void **state)
     assert_string_equal(r->notes, "n\xc3\xa9");
     vd_registry_free(&reg);
     put("registry.json", registry_of(""));
-    assert_int_equal(vd_registry_load(registry_path, &reg), 0);
+    assert_int_equal(vd_registry_load(registry_path, &no_keys, &reg), 0);
     assert_int_equal(reg.n, 0);
     vd_registry_free(&reg);
 }
@@ -141,7 +142,7 @@ static void lint_finds(const char *text, int row, const char *why)
     bool there = false;
 
     put("registry.json", text);
-    int n = vd_registry_lint(registry_path, &reg, listen, &s);
+    int n = vd_registry_lint(registry_path, &no_keys, &reg, listen, &s);
     if (!why)
         assert_int_equal(n, 0);
     assert_int_equal(n, s.n);
@@ -214,7 +215,7 @@ static void test_row_rules(void **state)
     for (size_t i = 0; i < COUNT(c); i++) {
         const char *text = registry_of(with(full_row(), c[i].a, c[i].b));
         put("registry.json", text);
-        int rc = vd_registry_load(registry_path, &reg);
+        int rc = vd_registry_load(registry_path, &no_keys, &reg);
         if (rc != -c[i].err || (c[i].err && c[i].why && !strstr(vd_reason(), c[i].why)))
             fail_msg("%s to %s: %d, %s", c[i].a, c[i].b, rc, vd_reason());
         if (!c[i].err)
@@ -248,7 +249,7 @@ static void test_top_rules(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(c); i++) {
         put("registry.json", c[i].text);
-        assert_int_equal(vd_registry_load(registry_path, &reg), -c[i].err);
+        assert_int_equal(vd_registry_load(registry_path, &no_keys, &reg), -c[i].err);
         if (c[i].err)
             assert_non_null(strstr(vd_reason(), c[i].why));
         vd_registry_free(&reg);
@@ -257,16 +258,16 @@ static void test_top_rules(void **state)
     snprintf(row, sizeof row, "%s", shared(NULL));
     snprintf(two, sizeof two, "{%s},{%s}", row, with(row, "model.onnx", "b.onnx"));
     put("registry.json", registry_of(two));
-    assert_int_equal(vd_registry_load(registry_path, &reg), -EBADMSG);
+    assert_int_equal(vd_registry_load(registry_path, &no_keys, &reg), -EBADMSG);
     assert_non_null(strstr(vd_reason(), "row 2: id: row 1 has model_v1 too"));
     lint_finds(registry_of(two), 1, "id: row 1 has model_v1 too");
     snprintf(two, sizeof two, "{%s},{%s}", row, with(row, "model_v1", "z"));
     put("registry.json", registry_of(two));
-    assert_int_equal(vd_registry_load(registry_path, &reg), -EBADMSG);
+    assert_int_equal(vd_registry_load(registry_path, &no_keys, &reg), -EBADMSG);
     assert_non_null(strstr(vd_reason(), "row 2: onnx: row 1 has model.onnx too"));
     snprintf(two, sizeof two, "{%s},{%s}", row, with(with(row, "model_v1", "a"), "model.onnx", "a.onnx"));
     put("registry.json", registry_of(two));
-    assert_int_equal(vd_registry_load(registry_path, &reg), 0); /* readable, not tidy */
+    assert_int_equal(vd_registry_load(registry_path, &no_keys, &reg), 0); /* readable, not tidy */
     vd_registry_free(&reg);
     lint_finds(registry_of(two), 1, "rows are sorted by id, and model_v1 stands before it");
 }
@@ -327,12 +328,12 @@ static void test_prefixes(void **state)
     for (size_t n = 0; n < strlen(text); n++) {
         unlink(registry_path); /* some file systems flush what is truncated */
         assert_true(temp_put(registry_path, text, n));
-        assert_int_equal(vd_registry_load(registry_path, &reg), -EBADMSG);
+        assert_int_equal(vd_registry_load(registry_path, &no_keys, &reg), -EBADMSG);
         assert_non_null(strstr(vd_reason(), "registry.json:1:"));
     }
     snprintf(text, sizeof text, "%s ]", registry_of(full_row()));
     put("registry.json", text);
-    assert_int_equal(vd_registry_load(registry_path, &reg), -EBADMSG);
+    assert_int_equal(vd_registry_load(registry_path, &no_keys, &reg), -EBADMSG);
     assert_non_null(strstr(vd_reason(), "end of file expected"));
 }
 
@@ -349,7 +350,7 @@ static void test_bits(void **state)
             text[i] = (char)(text[i] ^ 1 << bit);
             unlink(registry_path);
             assert_true(temp_put(registry_path, text, n));
-            int rc = vd_registry_load(registry_path, &reg);
+            int rc = vd_registry_load(registry_path, &no_keys, &reg);
             text[i] = (char)(text[i] ^ 1 << bit);
             if (rc) {
                 assert_true(rc == -EBADMSG || rc == -EKEYREJECTED);
@@ -384,39 +385,39 @@ static void test_set_quant(void **state)
     snprintf(text, sizeof text, before, d, d);
     put("registry.json", text);
     snprintf(quant, sizeof quant, ",\n      \"quant_mode\": \"dynamic\",\n      \"int8_sha256\": \"%s\"", q);
-    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL), 0);
     snprintf(want, sizeof want, after, d, "", d, quant);
     assert_string_equal(slurp(registry_path), want);
     /* Again: the same bytes. Another row: this one stays. */
-    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL), 0);
     assert_string_equal(slurp(registry_path), want);
     snprintf(other, sizeof other, ",\n      \"quant_mode\": \"qat\",\n      \"int8_sha256\": \"%s\"", d);
-    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_QAT, d), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_QAT, d, NULL), 0);
     snprintf(want, sizeof want, after, d, other, d, quant);
     assert_string_equal(slurp(registry_path), want);
     /* Where there is a quant_mode already, its digest comes next to it. */
     snprintf(text, sizeof text, "%s", with(with(want, quant, ""), "\"id\": \"z\"", "\"quant_mode\": \"fp32\",\n      \"id\": \"z\""));
     put("registry.json", text);
-    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL), 0);
     snprintf(text, sizeof text, "%s,\n      \"id\": \"z\"", quant + 8);
     snprintf(want, sizeof want, "%s", with(with(want, quant, ""), "\"id\": \"z\"", text));
     assert_string_equal(slurp(registry_path), want);
-    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_FP32, NULL), 0);
-    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_FP32, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_FP32, NULL, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_FP32, NULL, NULL), 0);
     snprintf(want, sizeof want, after, d, "", d, "");
     assert_string_equal(slurp(registry_path), want);
 
     /* What is refused changes nothing, and leaves nothing behind. */
-    assert_int_equal(vd_registry_set_quant(registry_path, "b.onnx", VD_QUANT_DYNAMIC, q), -ENOENT);
+    assert_int_equal(vd_registry_set_quant(registry_path, "b.onnx", VD_QUANT_DYNAMIC, q, NULL), -ENOENT);
     assert_non_null(strstr(vd_reason(), "there is no row for b.onnx"));
-    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_DYNAMIC, NULL), -EINVAL);
-    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_FP32, q), -EINVAL);
-    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_DYNAMIC, "abc"), -EBADMSG);
+    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_DYNAMIC, NULL, NULL), -EINVAL);
+    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_FP32, q, NULL), -EINVAL);
+    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_DYNAMIC, "abc", NULL), -EBADMSG);
     assert_string_equal(slurp(registry_path), want);
-    assert_int_equal(vd_registry_set_quant(temp_path(&dir, "none.json"), "a.onnx", VD_QUANT_DYNAMIC, q), -ENOENT);
+    assert_int_equal(vd_registry_set_quant(temp_path(&dir, "none.json"), "a.onnx", VD_QUANT_DYNAMIC, q, NULL), -ENOENT);
     snprintf(text, sizeof text, "%s", with(want, "\"nr\"", "\"xx\""));
     put("registry.json", text);
-    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q), -EBADMSG);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL), -EBADMSG);
     assert_string_equal(slurp(registry_path), text);
     assert_int_equal(temp_dir_count(&dir), 1);
 }
@@ -451,7 +452,7 @@ static void test_set_quant_link(void **state)
     put_registry(shared(NULL));
     assert_int_equal(rename(registry_path, temp_path(&dir, "real/r.json")), 0);
     assert_int_equal(symlink("real/r.json", registry_path), 0);
-    assert_int_equal(vd_registry_set_quant(registry_path, "model.onnx", VD_QUANT_STATIC, digest_of(int8_bytes)), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "model.onnx", VD_QUANT_STATIC, digest_of(int8_bytes), NULL), 0);
     assert_int_equal(lstat(registry_path, &st), 0);
     assert_true(S_ISLNK(st.st_mode));
     assert_non_null(strstr(slurp(temp_path(&dir, "real/r.json")), "\"static\""));
@@ -482,7 +483,7 @@ static void test_writers(void **state)
         snprintf(name, sizeof name, "m%d.onnx", i);
         for (int k = 0; k < ROUNDS; k++) {
             vd_sha256_hex(&k, sizeof k, digest);
-            bad |= vd_registry_set_quant(registry_path, name, VD_QUANT_DYNAMIC, digest);
+            bad |= vd_registry_set_quant(registry_path, name, VD_QUANT_DYNAMIC, digest, NULL);
         }
         _exit(bad != 0);
     }
@@ -494,7 +495,7 @@ static void test_writers(void **state)
     int last = ROUNDS - 1;
     char digest[65];
     vd_sha256_hex(&last, sizeof last, digest);
-    assert_int_equal(vd_registry_load(registry_path, &reg), 0);
+    assert_int_equal(vd_registry_load(registry_path, &no_keys, &reg), 0);
     assert_int_equal(reg.n, WRITERS);
     for (int i = 0; i < WRITERS; i++)
         assert_string_equal(reg.row[i].int8_sha256, digest);
@@ -514,7 +515,7 @@ static void test_no_memory(void **state)
         snprintf(text, sizeof text, "%s", slurp(registry_path));
         do {
             vd_mem_fail_at((size_t)++k, persist);
-            rc = vd_registry_set_quant(registry_path, "model.onnx", VD_QUANT_QAT, q);
+            rc = vd_registry_set_quant(registry_path, "model.onnx", VD_QUANT_QAT, q, NULL);
             vd_mem_fail_at(0, 0);
             assert_true(rc == 0 || rc == -ENOMEM);
             if (rc)
@@ -537,7 +538,7 @@ static void test_shipped(void **state)
     if (!source)
         skip();
     snprintf(path, sizeof path, "%s/model/tiny/registry.json", source);
-    int n = vd_registry_lint(path, &reg, listen, &s);
+    int n = vd_registry_lint(path, &no_keys, &reg, listen, &s);
     if (n)
         fail_msg("%d: %s", n, s.text);
     assert_true(reg.n >= 3);
@@ -558,7 +559,7 @@ static void test_shipped(void **state)
         if (r->quant_mode != VD_QUANT_FP32) {
             assert_int_equal(vd_sidecar_set_quant(temp_path(&dir, base), r->quant_mode, r->int8_sha256), 0);
             assert_string_equal(slurp(temp_path(&dir, base)), text);
-            assert_int_equal(vd_registry_set_quant(registry_path, r->onnx, r->quant_mode, r->int8_sha256), 0);
+            assert_int_equal(vd_registry_set_quant(registry_path, r->onnx, r->quant_mode, r->int8_sha256, NULL), 0);
             assert_string_equal(slurp(registry_path), slurp(path));
         }
     }
@@ -566,8 +567,8 @@ static void test_shipped(void **state)
     const struct vd_row *smoke = vd_registry_by_id(&reg, "smoke_v0");
     assert_non_null(smoke);
     put("registry.json", slurp(path));
-    assert_int_equal(vd_registry_set_quant(registry_path, smoke->onnx, VD_QUANT_DYNAMIC, smoke->sha256), 0);
-    assert_int_equal(vd_registry_set_quant(registry_path, smoke->onnx, VD_QUANT_FP32, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, smoke->onnx, VD_QUANT_DYNAMIC, smoke->sha256, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, smoke->onnx, VD_QUANT_FP32, NULL, NULL), 0);
     assert_string_equal(slurp(registry_path), slurp(path));
     vd_registry_free(&reg);
 }

@@ -5,7 +5,7 @@
 
 #include "trust_files.h"
 
-/* Linked with --wrap=open: what was opened, by file name. */
+/* Linked with --wrap=open and openat: what was opened, by file name. */
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __real_open64(const char *path, int flags, ...);
@@ -14,12 +14,14 @@ int __wrap_open64(const char *path, int flags, ...);
 static char opened[64][64];
 static unsigned n_opened;
 
-static void note(const char *path)
+/* Not folders on the way, and not a link that was met and not followed. */
+static int note(const char *path, int flags, int fd)
 {
     const char *slash = strrchr(path, '/');
 
-    if (n_opened < COUNT(opened))
+    if (!(flags & O_PATH) && !(fd < 0 && errno == ELOOP) && n_opened < COUNT(opened))
         snprintf(opened[n_opened++], sizeof opened[0], "%s", slash ? slash + 1 : path);
+    return fd;
 }
 
 int __wrap_open(const char *path, int flags, ...)
@@ -29,8 +31,7 @@ int __wrap_open(const char *path, int flags, ...)
     va_start(ap, flags);
     unsigned mode = flags & O_CREAT ? va_arg(ap, unsigned) : 0;
     va_end(ap);
-    note(path);
-    return __real_open(path, flags, mode);
+    return note(path, flags, __real_open(path, flags, mode));
 }
 
 int __wrap_open64(const char *path, int flags, ...)
@@ -40,8 +41,22 @@ int __wrap_open64(const char *path, int flags, ...)
     va_start(ap, flags);
     unsigned mode = flags & O_CREAT ? va_arg(ap, unsigned) : 0;
     va_end(ap);
-    note(path);
-    return __real_open64(path, flags, mode);
+    return note(path, flags, __real_open64(path, flags, mode));
+}
+
+int __real_openat(int at, const char *path, int flags, ...);
+int __wrap_openat(int at, const char *path, int flags, ...);
+int __real_openat64(int at, const char *path, int flags, ...);
+int __wrap_openat64(int at, const char *path, int flags, ...);
+
+int __wrap_openat(int at, const char *path, int flags, ...)
+{
+    return note(path, flags, __real_openat(at, path, flags));
+}
+
+int __wrap_openat64(int at, const char *path, int flags, ...)
+{
+    return note(path, flags, __real_openat64(at, path, flags));
 }
 
 static int times(const char *name)

@@ -104,6 +104,7 @@ static int setup(void **state)
     (void)state;
     unsetenv("VMAF_TINY_MODEL_DIR");
     unsetenv("VMAF_DNN_REGISTRY");
+    unsetenv("VMAF_DNN_TRUSTED_KEYS");
     if (!temp_dir_make(&dir))
         return -1;
     snprintf(fp32_path, sizeof fp32_path, "%s/model.onnx", dir.path);

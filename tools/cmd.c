@@ -218,6 +218,23 @@ int vd_run_option(const struct vd_cmd *c, int opt, const char *arg, struct vd_ru
     case VD_OPT_BASELINE:
         o->baseline = true;
         return 1;
+    case VD_OPT_TRUSTED:
+        if (!arg[0]) {
+            vd_usage(c, "--trusted-keys: name a folder");
+            return -1;
+        }
+        o->trusted_keys = arg;
+        return 1;
+    case VD_OPT_PINNED:
+        o->require_pinned = true;
+        return 1;
+    case VD_OPT_SANDBOX:
+        if (strcmp(arg, "auto") && strcmp(arg, "require") && strcmp(arg, "off")) {
+            vd_usage(c, "--sandbox=%s: auto, require or off", arg);
+            return -1;
+        }
+        o->sandbox = *arg == 'a' ? VD_SANDBOX_AUTO : *arg == 'r' ? VD_SANDBOX_REQUIRE : VD_SANDBOX_OFF;
+        return 1;
     default:
         return 0;
     }
@@ -232,6 +249,8 @@ int vd_open_session(const char *model, const struct vd_run_opts *o, vmaf_dnn_ses
     s.kernels = o->kernels;
     s.registry = o->registry;
     s.baseline = o->baseline;
+    s.trusted_keys = o->trusted_keys;
+    s.require_pinned = o->require_pinned;
     vd_signals_hold(); /* the pool's threads must not take them: see stream.h */
     int rc = vmaf_dnn_session_open(out, model, &s);
     vd_signals_release();

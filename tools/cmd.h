@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "sandbox.h"
 #include "vmaf_dnn/vmaf_dnn.h"
 
 /* Exit codes of every subcommand but gate (which has the record's 0, 1 and 2). */
@@ -44,25 +45,44 @@ int vd_getopt(const struct vd_cmd *c, int argc, char **argv, const char *shorts,
 /* The word of list (NULL at its end) that was probably meant, or NULL. */
 const char *vd_closest(const char *word, const char *const *list);
 
-/* --threads N, --kernels NAME, --registry FILE, --baseline: the options of everything that runs a model. */
+/* The options of everything that opens a model, and of everything that runs one. */
 struct vd_run_opts {
     int threads;
-    const char *kernels, *registry;
-    bool baseline;
+    const char *kernels, *registry, *trusted_keys;
+    bool baseline, require_pinned;
+    enum vd_sandbox_mode sandbox;
 };
-enum { VD_OPT_THREADS = 1000, VD_OPT_KERNELS, VD_OPT_REGISTRY, VD_OPT_BASELINE };
+enum { VD_OPT_THREADS = 1000, VD_OPT_KERNELS, VD_OPT_REGISTRY, VD_OPT_BASELINE, VD_OPT_TRUSTED, VD_OPT_PINNED, VD_OPT_SANDBOX };
+#define VD_TRUST_OPTIONS \
+    {"registry", required_argument, NULL, VD_OPT_REGISTRY}, {"trusted-keys", required_argument, NULL, VD_OPT_TRUSTED}, \
+    {"require-pinned", no_argument, NULL, VD_OPT_PINNED}, {"sandbox", required_argument, NULL, VD_OPT_SANDBOX}
 #define VD_RUN_OPTIONS \
     {"threads", required_argument, NULL, VD_OPT_THREADS}, {"kernels", required_argument, NULL, VD_OPT_KERNELS}, \
-    {"registry", required_argument, NULL, VD_OPT_REGISTRY}, {"baseline", no_argument, NULL, VD_OPT_BASELINE}
+    {"baseline", no_argument, NULL, VD_OPT_BASELINE}, VD_TRUST_OPTIONS
+#define VD_TRUST_HELP \
+    "  --trusted-keys DIR  refuse models unless a key of DIR signed the registry (default: $VMAF_DNN_TRUSTED_KEYS)\n" \
+    "  --require-pinned    refuse models that neither registry nor sidecar has a digest of\n" \
+    "  --sandbox=MODE      reach no other files, programs or network: auto (default: as far as the system can),\n" \
+    "                      require (or fail), off\n"
 #define VD_RUN_HELP \
-    "  --threads N      worker threads (default: as many as this process may use)\n" \
-    "  --kernels NAME   kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n" \
-    "  --registry FILE  registry.json (default: beside the model)\n" \
-    "  --baseline       run the fp32 file of a quantised model\n"
+    "  --threads N         worker threads (default: as many as this process may use)\n" \
+    "  --kernels NAME      kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n" \
+    "  --baseline          run the fp32 file of a quantised model\n" \
+    "  --registry FILE     registry.json (default: beside the model)\n" \
+    VD_TRUST_HELP
 /* 1: opt was one of them and taken; 0: not one of them; -1: a bad value, and vd_usage() has said so. */
 int vd_run_option(const struct vd_cmd *c, int opt, const char *arg, struct vd_run_opts *o);
 /* Open a model as the options say: 0 and *out, or the exit code after a message, and *out NULL. */
 int vd_open_session(const char *model, const struct vd_run_opts *o, vmaf_dnn_session **out);
+
+/* confine.c: what a command may reach. It says what it will need, and enters before it reads a byte of a clip, array or model. */
+void vd_allow_model(struct vd_sandbox *s, const struct vd_run_opts *o, const char *model /* NULL: every one of the registry */);
+void vd_allow_model_writes(struct vd_sandbox *s, const struct vd_run_opts *o, const char *model); /* int8 file, sidecar, registry */
+/* As o->sandbox says; frees s, and sets o->threads. 0, or the exit code after a message. */
+int vd_confine(const struct vd_cmd *c, struct vd_sandbox *s, struct vd_run_opts *o);
+/* out must not be one of the files that belong to the model, as named and as opened (any of its .onnx files). -EINVAL. */
+int vd_refuse_model_files(const char *out, const struct vd_run_opts *o, const char *model, const char *file);
+
 /* What is open, for a report: "learned_filter_v1 (dynamic, pinned), kernels avx2, 2 threads". */
 void vd_session_line(const vmaf_dnn_session *s, char *dst, size_t size);
 /* Decimal integer in lo..hi, nothing after it. */

@@ -281,6 +281,18 @@ static int finish(struct filter *f, int code)
     return code;
 }
 
+/* The clip is open by now, and not a byte of it read. */
+static int confine(struct filter *f)
+{
+    struct vd_sandbox s = {0};
+
+    if (f->run.sandbox != VD_SANDBOX_OFF) {
+        vd_allow_model(&s, &f->run, f->model);
+        vd_sandbox_write(&s, f->out);
+    }
+    return vd_confine(&vd_cmd_filter, &s, &f->run);
+}
+
 static int filter_clip(struct filter *f)
 {
     int code, rc;
@@ -289,8 +301,11 @@ static int filter_clip(struct filter *f)
         return code;
     if ((rc = vd_sink_check(f->out, f->force, f->fd)))
         return vd_report_output(rc);
-    if ((code = vd_open_session(f->model, &f->run, &f->luma)))
+    if ((code = confine(f)) || (code = vd_open_session(f->model, &f->run, &f->luma)))
         return code;
+    vmaf_dnn_info info;
+    if ((rc = vmaf_dnn_session_info(f->luma, &info)) || (rc = vd_refuse_model_files(f->out, &f->run, f->model, info.file)))
+        return vd_report_output(rc);
     rc = vd_y4m_open(&f->clip, vd_read_fd, &f->fd, strcmp(f->in, "-") ? f->in : "standard input", f->interlaced);
     if (rc)
         return report_clip(rc);

@@ -12,6 +12,7 @@
 #include "common/mem.h"
 #include "common/status.h"
 #include "gate/gate.h"
+#include "io/stream.h"
 #include "trust/trust.h"
 
 static const char help[] =
@@ -24,13 +25,15 @@ static const char help[] =
     "  - 12 synthetic pictures, where the input is a picture; blurred and compressed for a filter\n"
     "For a filter also the correlation of what it adds (output - input), and the PSNR that each file gains.\n"
     "\n"
-    "  --all            every model of the registry; the default when no model is named\n"
-    "  --budget X       allow this drop, 0 to 1 (default: quant_accuracy_budget_plcc of the registry, else 0.01)\n"
-    "  --json FILE      write the figures to FILE too\n"
-    "  --threads N      worker threads (default: as many as this process may use)\n"
-    "  --kernels NAME   kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n"
-    "  --registry FILE  default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
-    "                   model/tiny/registry.json in the current folder, or the installed one\n"
+    "  --all               every model of the registry; the default when no model is named\n"
+    "  --budget X          allow this drop, 0 to 1 (default: quant_accuracy_budget_plcc of the registry, else 0.01)\n"
+    "  --json FILE         write the figures to FILE too\n"
+    "  -f, --force         replace that FILE when it exists\n"
+    "  --threads N         worker threads (default: as many as this process may use)\n"
+    "  --kernels NAME      kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n"
+    "  --registry FILE     default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
+    "                      model/tiny/registry.json in the current folder, or the installed one\n"
+    VD_TRUST_HELP
     "\n"
     "  [PASS] ID mode=MODE PLCC=... drop=... budget=... worst_abs=...    or [FAIL], with the reason below it\n"
     "  [skip] ID, a model that is not quantised\n"
@@ -48,7 +51,8 @@ const struct vd_cmd vd_cmd_gate;
 struct job {
     struct vd_gate_opts o;
     const char *json_path;
-    bool all, over, other;
+    struct vd_run_opts run;
+    bool all, over, other, force;
     json_t *list;
     bool nomem;
 };
@@ -62,15 +66,15 @@ static int parse(int argc, char **argv, struct job *j)
         {"json", required_argument, NULL, OPT_JSON},
         {"threads", required_argument, NULL, VD_OPT_THREADS},
         {"kernels", required_argument, NULL, VD_OPT_KERNELS},
-        {"registry", required_argument, NULL, VD_OPT_REGISTRY},
+        {"force", no_argument, NULL, 'f'},
+        VD_TRUST_OPTIONS,
         {NULL, 0, NULL, 0},
     };
     const struct vd_cmd *c = &vd_cmd_gate;
-    struct vd_run_opts run = {0};
     char *end;
     int opt;
 
-    while ((opt = vd_getopt(c, argc, argv, "", longs)) != -1)
+    while ((opt = vd_getopt(c, argc, argv, "f", longs)) != -1)
         switch (opt) {
         case OPT_ALL: j->all = true; break;
         case OPT_BUDGET:
@@ -79,16 +83,18 @@ static int parse(int argc, char **argv, struct job *j)
                 return vd_usage(c, "--budget %s: a number from 0 to 1", optarg);
             break;
         case OPT_JSON: j->json_path = optarg; break;
+        case 'f': j->force = true; break;
         default:
-            if (opt == '?' || vd_run_option(c, opt, optarg, &run) < 0)
+            if (opt == '?' || vd_run_option(c, opt, optarg, &j->run) < 0)
                 return EXIT_OTHER;
         }
     if (j->all && optind < argc)
         return vd_usage(c, "--all is every model, and '%s' is one: give one or the other", argv[optind]);
     j->all = optind == argc;
-    j->o.threads = run.threads;
-    j->o.kernels = run.kernels;
-    j->o.registry = run.registry;
+    j->o.kernels = j->run.kernels;
+    j->o.registry = j->run.registry;
+    j->o.trusted_keys = j->run.trusted_keys;
+    j->o.require_pinned = j->run.require_pinned;
     return EXIT_INSIDE;
 }
 
@@ -190,10 +196,13 @@ static int gate_all(struct job *j)
 {
     struct vd_registry *g = vd_calloc(1, sizeof(*g));
     char path[VD_MAX_PATH];
+    struct vd_trusted t;
     int rc = g ? vd_registry_find(j->o.registry, path) : vd_nomem(sizeof(*g));
 
     if (!rc)
-        rc = vd_registry_load(path, g);
+        rc = vd_trusted_load(j->o.trusted_keys, &t);
+    if (!rc)
+        rc = vd_registry_load(path, &t, g);
     if (!rc) {
         j->o.registry = path;
         for (int i = 0; i < g->n; i++)
@@ -220,11 +229,51 @@ static int write_json(const struct job *j)
     return rc;
 }
 
+/* Into what is to be written, and not into a file of a model that is gated. */
+static int check_json(const struct job *j, char *const *model)
+{
+    struct vd_resolved *r = vd_calloc(1, sizeof(*r));
+    int rc = r ? vd_sink_check(j->json_path, j->force, -1) : vd_nomem(sizeof(*r));
+
+    for (; !rc && *model; model++) {
+        const struct vd_resolve_how how = {.baseline = true, .registry = j->o.registry, .trusted_keys = j->o.trusted_keys};
+        if (vd_resolve(*model, &how, r))
+            continue; /* gating it says why */
+        rc = vd_refuse_model_files(j->json_path, &j->run, *model, r->fp32_path);
+        vd_resolved_free(r);
+    }
+    vd_free(r);
+    return rc;
+}
+
+static int confine(struct job *j, char *const *model)
+{
+    struct vd_sandbox s = {0};
+
+    if (j->all)
+        vd_allow_model(&s, &j->run, NULL);
+    for (; *model; model++)
+        vd_allow_model(&s, &j->run, *model);
+    if (j->json_path && j->run.sandbox != VD_SANDBOX_OFF)
+        vd_sandbox_write(&s, j->json_path);
+    int code = vd_confine(&vd_cmd_gate, &s, &j->run);
+    j->o.threads = j->run.threads;
+    return code;
+}
+
 static int run(int argc, char **argv)
 {
     struct job j = {.o = {.budget = -1}, .list = json_array()};
     int rc = 0, code = parse(argc, argv, &j);
 
+    if (!code)
+        code = confine(&j, argv + optind);
+    if (!code && j.json_path && (rc = check_json(&j, argv + optind)))
+        code = vd_report_output(rc);
+    if (code) {
+        json_decref(j.list);
+        return EXIT_OTHER;
+    }
     if (!code && j.all)
         rc = gate_all(&j);
     for (int i = optind; !code && i < argc; i++)

@@ -118,7 +118,8 @@ static int print_cost(const struct vd_onnx_model *m, struct vd_graph *g, const s
 /* What session_open does with this argument: which file, pinned or not, or why not. */
 static int print_opens(const char *model, const struct inspect *o)
 {
-    const vmaf_dnn_settings set = {.threads = 1, .kernels = o->run.kernels, .baseline = o->run.baseline, .registry = o->run.registry};
+    const vmaf_dnn_settings set = {.threads = 1, .kernels = o->run.kernels, .baseline = o->run.baseline, .registry = o->run.registry,
+                                   .trusted_keys = o->run.trusted_keys, .require_pinned = o->run.require_pinned};
     vmaf_dnn_session *s;
     const int rc = vmaf_dnn_session_open(&s, model, &set);
     if (rc) {
@@ -133,16 +134,12 @@ static int print_opens(const char *model, const struct inspect *o)
     return 0;
 }
 
-static int inspect_file(const char *path, const struct inspect *o)
+static int inspect_bytes(const char *path, const uint8_t *data, size_t size, const struct inspect *o)
 {
-    uint8_t *data = NULL;
-    size_t size;
     struct vd_onnx_model m = {0};
     struct vd_graph g = {0};
     char hex[65];
-    int rc = vd_file_read(path, VD_MAX_MODEL, &data, &size);
-    if (rc)
-        return rc;
+    int rc;
     vd_sha256_hex(data, size, hex);
     printf("file       %s, %zu bytes\nsha256     %s\n", path, size, hex);
     rc = size ? vd_onnx_read(&m, data, size) : vd_fail(EBADMSG, "the file is empty");
@@ -170,8 +167,35 @@ static int inspect_file(const char *path, const struct inspect *o)
 done:
     vd_graph_free(&g);
     vd_onnx_free(&m);
+    return rc;
+}
+
+static int inspect_file(const char *path, const struct inspect *o)
+{
+    uint8_t *data = NULL;
+    size_t size;
+    int rc = vd_file_read(path, VD_MAX_MODEL, &data, &size);
+    if (!rc)
+        rc = inspect_bytes(path, data, size, o);
     vd_free(data);
     return rc;
+}
+
+static bool is_file_name(const char *model)
+{
+    const size_t len = strlen(model);
+    return strchr(model, '/') || (len > 5 && !strcmp(model + len - 5, ".onnx")) || vd_file_is_regular(model);
+}
+
+static int confine(struct inspect *o, char **model)
+{
+    struct vd_sandbox s = {0};
+    for (; *model && o->run.sandbox != VD_SANDBOX_OFF; model++) {
+        if (is_file_name(*model))
+            vd_sandbox_read(&s, *model);
+        vd_allow_model(&s, &o->run, *model);
+    }
+    return vd_confine(&vd_cmd_inspect, &s, &o->run);
 }
 
 /* "float32 int8" of a mask of element types. */
@@ -230,22 +254,24 @@ static int run(int argc, char **argv)
     }
     if (optind == argc)
         return vd_usage(&vd_cmd_inspect, "name a model: the path of a .onnx file, or a registry id");
-    int code = VD_EXIT_OK;
+    int code = confine(&o, argv + optind);
+    if (code)
+        return code;
     for (int i = optind; i < argc; i++) {
         const char *model = argv[i];
-        const size_t len = strlen(model);
         int rc;
         if (i > optind)
             printf("\n");
         /* A path is looked at itself, also when it is not what opens; an id is what it resolves to. */
-        if (strchr(model, '/') || (len > 5 && !strcmp(model + len - 5, ".onnx")) || vd_file_is_regular(model)) {
+        if (is_file_name(model)) {
             rc = inspect_file(model, &o);
         } else {
             struct vd_resolved r;
-            const struct vd_resolve_how how = {.baseline = o.run.baseline, .registry = o.run.registry};
+            const struct vd_resolve_how how = {.baseline = o.run.baseline, .registry = o.run.registry,
+                                               .trusted_keys = o.run.trusted_keys, .require_pinned = o.run.require_pinned};
             rc = vd_resolve(model, &how, &r);
             if (!rc) {
-                rc = inspect_file(r.path, &o);
+                rc = inspect_bytes(r.path, r.data, r.size, &o);
                 vd_resolved_free(&r);
             } else {
                 code = vd_report(rc);

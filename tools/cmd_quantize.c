@@ -26,6 +26,7 @@ static const char help[] =
     "  --weight-type TYPE  uint8 (default; zero point 128) or int8 (zero point 0; needs ONNX Runtime 1.24 there)\n"
     "  --per-tensor        one scale for all weights of a layer (default: one for each output channel)\n"
     "  --registry FILE     registry.json (default: beside the model)\n"
+    VD_TRUST_HELP
     "  -f, --force         replace an output that is not the model's own int8 file\n"
     "  -q, --quiet         print nothing but errors and warnings\n"
     "\n"
@@ -42,7 +43,8 @@ static const char help[] =
 const struct vd_cmd vd_cmd_quantize;
 
 struct job {
-    const char *model, *out, *registry;
+    const char *model, *out;
+    struct vd_run_opts run; /* registry, trusted keys, sandbox */
     struct vd_quant_opts o;
     bool force, quiet;
     /* What came of it. */
@@ -58,12 +60,12 @@ struct job {
 
 static int parse(int argc, char **argv, struct job *j)
 {
-    enum { OPT_TYPE = 1, OPT_PER_TENSOR, OPT_REGISTRY };
+    enum { OPT_TYPE = 1, OPT_PER_TENSOR };
     static const struct option longs[] = {
         {"output", required_argument, NULL, 'o'},
         {"weight-type", required_argument, NULL, OPT_TYPE},
         {"per-tensor", no_argument, NULL, OPT_PER_TENSOR},
-        {"registry", required_argument, NULL, OPT_REGISTRY},
+        VD_TRUST_OPTIONS,
         {"force", no_argument, NULL, 'f'},
         {"quiet", no_argument, NULL, 'q'},
         {NULL, 0, NULL, 0},
@@ -84,10 +86,11 @@ static int parse(int argc, char **argv, struct job *j)
                 return vd_usage(c, "--weight-type %s: uint8 or int8", optarg);
             break;
         case OPT_PER_TENSOR: j->o.per_tensor = true; break;
-        case OPT_REGISTRY: j->registry = optarg; break;
         case 'f': j->force = true; break;
         case 'q': j->quiet = true; break;
-        default: return VD_EXIT_USAGE;
+        default:
+            if (opt == '?' || vd_run_option(c, opt, optarg, &j->run) < 0)
+                return VD_EXIT_USAGE;
         }
     if (optind == argc)
         return vd_usage(c, "which form? 'quantize dynamic MODEL.onnx'");
@@ -134,7 +137,8 @@ static const struct vd_row *row_of(const struct job *j)
 
 static int open_source(struct job *j)
 {
-    const struct vd_resolve_how how = {.baseline = true, .requantise = true, .registry = j->registry};
+    const struct vd_resolve_how how = {.baseline = true, .requantise = true, .registry = j->run.registry,
+                                       .trusted_keys = j->run.trusted_keys, .require_pinned = j->run.require_pinned};
 
     if (ends_with(j->model, ".int8.onnx"))
         return vd_fail(ENOTSUP, "%s: already quantised by its name; quantise the fp32 file instead", j->model);
@@ -147,8 +151,8 @@ static int open_source(struct job *j)
     j->beside = !j->out || same_place(j->out, j->file.int8_path);
     if (strlen(j->path) >= VD_MAX_PATH)
         return vd_fail(ENAMETOOLONG, "-o: a path of over %d bytes", VD_MAX_PATH - 1);
-    if (vd_file_same(j->path, j->file.fp32_path))
-        return vd_fail(EINVAL, "%s: is the model that is quantised; give the output another name", j->path);
+    if (!vd_file_same(j->path, j->file.int8_path) && (rc = vd_refuse_model_files(j->path, &j->run, j->model, j->file.fp32_path)))
+        return rc;
     if ((rc = vd_onnx_read(&j->source, j->file.data, j->file.size)))
         rc = vd_context(rc, "%s", j->file.fp32_path);
     return rc;
@@ -208,7 +212,7 @@ static int commit(struct job *j)
         return vd_context(rc, "%s is written, but not pinned", j->path);
     if (!j->file.row)
         return 0;
-    rc = vd_registry_set_quant(j->file.registry.path, j->file.row->onnx, VD_QUANT_DYNAMIC, j->sha256);
+    rc = vd_registry_set_quant(j->file.registry.path, j->file.row->onnx, VD_QUANT_DYNAMIC, j->sha256, side ? j->sidecar : NULL);
     if (!rc)
         return 0;
     rc = vd_context(rc, "%s is written, but not pinned", j->path);
@@ -252,8 +256,37 @@ static void print_report(const struct job *j)
     putchar('\n');
 }
 
+static int confine(struct job *j)
+{
+    struct vd_sandbox s = {0};
+
+    if (j->run.sandbox != VD_SANDBOX_OFF) {
+        vd_allow_model(&s, &j->run, j->model);
+        vd_allow_model_writes(&s, &j->run, j->model);
+        if (j->out)
+            vd_sandbox_write(&s, j->out);
+    }
+    return vd_confine(&vd_cmd_quantize, &s, &j->run);
+}
+
+/* A signature is of the registry as it was. */
+static void say_signature(const struct job *j)
+{
+    char sig[VD_MAX_PATH + 10], now[65];
+
+    snprintf(sig, sizeof(sig), "%s.minisig", j->file.registry.path);
+    if (!j->beside || !j->file.row || !(j->file.registry.is_signed || vd_file_is_regular(sig)))
+        return;
+    if (vd_registry_digest(j->file.registry.path, now) || strcmp(now, j->file.registry.sha256)) /* the same bytes again keep their signature */
+        vd_say(&vd_cmd_quantize, "%s has changed, so that its signature does not fit any more: sign it again with "
+               "'vmaf-dnn registry sign -s SECRET.key %s'", j->file.registry.path, j->file.registry.path);
+}
+
 static int run_job(struct job *j)
 {
+    int code = confine(j);
+    if (code)
+        return code;
     int rc = open_source(j);
 
     if (rc)
@@ -267,6 +300,7 @@ static int run_job(struct job *j)
         return vd_report_output(rc);
     if (!j->quiet && strcmp(j->path, "-"))
         print_report(j);
+    say_signature(j);
     if (j->beside && !row_of(j))
         vd_say(&vd_cmd_quantize, "%s has neither a registry row nor a sidecar, so that its int8 file is unpinned: any %s would be opened. "
                "Pin it with a row that says quant_mode dynamic, sha256 %s and int8_sha256 %s", base_name(j->file.fp32_path),

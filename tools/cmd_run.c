@@ -203,6 +203,8 @@ static int bind_all(struct job *j)
                             slot_name(j, vmaf_dnn_session_input, i));
     for (size_t i = 0; i < j->n_out; i++) {
         int rc = vd_sink_check(j->out[i].path, j->force, -1);
+        if (!rc)
+            rc = vd_refuse_model_files(j->out[i].path, &j->run, j->model, j->info.file);
         if (rc)
             return vd_report_output(rc);
         for (size_t k = 0; k < j->n_in; k++)
@@ -345,11 +347,35 @@ static void print_outputs(const struct job *j)
     }
 }
 
+/* Which part of NAME=FILE is a file only the model tells: behind any '=', or all of it. */
+static void allow(struct vd_sandbox *s, const char *arg, void (*how)(struct vd_sandbox *, const char *))
+{
+    how(s, arg);
+    while ((arg = strchr(arg, '=')))
+        how(s, ++arg);
+}
+
+static int confine(struct job *j)
+{
+    struct vd_sandbox s = {0};
+
+    if (j->run.sandbox != VD_SANDBOX_OFF) {
+        vd_allow_model(&s, &j->run, j->model);
+        for (size_t i = 0; i < j->n_in; i++)
+            allow(&s, j->in[i].arg, vd_sandbox_read);
+        for (size_t i = 0; i < j->n_out; i++)
+            allow(&s, j->out[i].arg, vd_sandbox_write);
+    }
+    return vd_confine(&vd_cmd_run, &s, &j->run);
+}
+
 static int run_job(struct job *j)
 {
     int code, rc;
     char what[512];
 
+    if ((code = confine(j)))
+        return code;
     if ((code = vd_open_session(j->model, &j->run, &j->session)))
         return code;
     if ((rc = vmaf_dnn_session_info(j->session, &j->info)))

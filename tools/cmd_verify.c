@@ -10,16 +10,18 @@
 #include "verify.h"
 
 static const char help[] =
-    "Usage: vmaf-dnn verify [MODEL|ID]... [--registry FILE]\n"
-    "       vmaf-dnn verify --all [--registry FILE]\n"
+    "Usage: vmaf-dnn verify [MODEL|ID]... [OPTION]...\n"
+    "       vmaf-dnn verify --all [OPTION]...\n"
     "\n"
     "Is every model what registry and sidecar say it is? Checked are the digests of the fp32 and of the int8\n"
     "file, every rule of registry.schema.json and sidecar.schema.json, registry against sidecar, and the graphs\n"
-    "against both: tensor names, shapes, opset, quantised or not, and that every operator is supported.\n"
+    "against both: tensor names, shapes, opset, quantised or not, and that every operator is supported. With trusted\n"
+    "keys, also the registry's signature.\n"
     "\n"
-    "  --all            every model of the registry; the default when no model is named\n"
-    "  --registry FILE  default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
-    "                   model/tiny/registry.json in the current folder, or the installed one\n"
+    "  --all               every model of the registry; the default when no model is named\n"
+    "  --registry FILE     default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
+    "                      model/tiny/registry.json in the current folder, or the installed one\n"
+    VD_TRUST_HELP
     "\n"
     "One line for a model that is right, and one for each thing that is wrong:\n"
     "  [ok]   ID mode=MODE sha256=... int8_sha256=...\n"
@@ -38,6 +40,8 @@ struct book {
     struct problem { int row; char *line; } *problem;
     int n, cap;
     bool nomem, wrong;
+    const char *trusted_keys;
+    struct vd_trusted keys;
 };
 
 static void note(void *arg, int row, const char *line)
@@ -81,7 +85,7 @@ static int open_book(struct book *b, const char *path)
         return 0;
     close_book(b);
     b->nomem = false;
-    int rc = vd_registry_lint(path, &b->r, note, b);
+    int rc = vd_registry_lint(path, &b->keys, &b->r, note, b);
     if (rc >= 0 && b->nomem)
         rc = vd_nomem(sizeof(struct problem));
     if (rc == -EBADMSG)
@@ -114,7 +118,7 @@ static int beside(char dst[VD_MAX_PATH], const char *path, const char *name)
 static int verify_row(struct book *b, int i)
 {
     const struct vd_row *row = &b->r.row[i];
-    struct vd_claim c = {.registry = b->r.path, .row = row};
+    struct vd_claim c = {.registry = b->r.path, .row = row, .trusted_keys = b->trusted_keys};
     char number[32], path[VD_MAX_PATH];
     int rc = 0;
 
@@ -137,7 +141,7 @@ static int verify_row(struct book *b, int i)
 static int verify_path(struct book *b, const char *model, const char *registry)
 {
     char beside_it[VD_MAX_PATH];
-    struct vd_claim c = {0};
+    struct vd_claim c = {.trusted_keys = b->trusted_keys};
     int rc = fill(&c, model);
 
     if (!rc && !registry) {
@@ -199,12 +203,22 @@ static int verify_all(struct book *b, const char *registry)
     return rc;
 }
 
+static int confine(struct vd_run_opts *o, int n, char **model)
+{
+    struct vd_sandbox s = {0};
+
+    if (!n)
+        vd_allow_model(&s, o, NULL);
+    for (int i = 0; i < n; i++)
+        vd_allow_model(&s, o, model[i]);
+    return vd_confine(&vd_cmd_verify, &s, o);
+}
+
 static int run(int argc, char **argv)
 {
     enum { OPT_ALL = 1 };
-    static const struct option longs[] = {
-        {"all", no_argument, NULL, OPT_ALL}, {"registry", required_argument, NULL, VD_OPT_REGISTRY}, {0}};
-    const char *registry = NULL;
+    static const struct option longs[] = {{"all", no_argument, NULL, OPT_ALL}, VD_TRUST_OPTIONS, {0}};
+    struct vd_run_opts o = {0};
     struct book b = {0};
     bool all = false;
     int opt, rc = 0;
@@ -212,13 +226,17 @@ static int run(int argc, char **argv)
     while ((opt = vd_getopt(&vd_cmd_verify, argc, argv, "", longs)) != -1)
         if (opt == OPT_ALL)
             all = true;
-        else if (opt == VD_OPT_REGISTRY)
-            registry = optarg;
-        else
+        else if (opt == '?' || vd_run_option(&vd_cmd_verify, opt, optarg, &o) < 0)
             return VD_EXIT_USAGE;
     if (all && optind < argc)
         return vd_usage(&vd_cmd_verify, "--all takes no model");
-    if (optind == argc)
+    int code = confine(&o, argc - optind, argv + optind);
+    if (code)
+        return code;
+    const char *registry = o.registry;
+    b.trusted_keys = o.trusted_keys;
+    rc = vd_trusted_load(o.trusted_keys, &b.keys);
+    if (!rc && optind == argc)
         rc = verify_all(&b, registry);
     for (int i = optind; !rc && i < argc; i++) {
         const char *m = argv[i];

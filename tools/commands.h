@@ -7,6 +7,7 @@
     X(quantize) \
     X(gate) \
     X(verify) \
+    X(registry) \
     X(inspect) \
     X(filter) \
     X(run) \

@@ -18,6 +18,7 @@ void vd_verdict_failed(struct vd_verdict *v, int rc, const char *file);
 struct vd_claim {
     char fp32_path[VD_MAX_PATH], int8_path[VD_MAX_PATH], sidecar_path[VD_MAX_PATH];
     const char *registry; /* path of the file that row is from; NULL: none */
+    const char *trusted_keys;
     const struct vd_row *row;
 };
 

@@ -229,7 +229,8 @@ static void close_file(struct file *f)
 static void check_open(const struct vd_claim *c, struct vd_verdict *v)
 {
     for (int baseline = 0; baseline < 2; baseline++) {
-        struct vd_resolve_how how = {.baseline = baseline, .registry = c->row ? c->registry : NULL};
+        struct vd_resolve_how how = {.baseline = baseline, .registry = c->row ? c->registry : NULL,
+                                     .trusted_keys = c->trusted_keys};
         struct vd_resolved r;
         char path[VD_MAX_PATH + 2];
 
@@ -255,6 +256,9 @@ void vd_verify_model(const struct vd_claim *c, struct vd_verdict *v)
         if (rc < 0)
             vd_verdict_failed(v, rc, "");
     }
+    if (c->row && c->row->sidecar_sha256 && side.json && strcmp(c->row->sidecar_sha256, side.sha256))
+        vd_verdict_add(v, "%s: its sha256 is %s, and the recorded sidecar_sha256 is %s", base(c->sidecar_path), side.sha256,
+                       c->row->sidecar_sha256);
     if (c->row && side.json)
         vd_row_compare(c->row, &side.row, VD_COMPARE_PROSE | VD_COMPARE_QUANT, say_at, &at_sidecar);
     if (!c->row && !side.json && !v->n)

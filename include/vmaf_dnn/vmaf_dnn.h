@@ -32,7 +32,8 @@ extern "C" {
  *   -EBADMSG       not ONNX, not JSON, empty, truncated, contradictory
  *   -EPERM         an operator, domain, attribute or feature that is not in the op table
  *   -EACCES        outside the model directory jail (VMAF_TINY_MODEL_DIR), or not readable
- *   -EKEYREJECTED  a digest that does not match, or is missing where quant_mode asks for it
+ *   -EKEYREJECTED  a digest that does not match, or is missing where quant_mode asks for it; with trusted keys a registry that
+ *                  is not signed by one of them, or older than one that was opened before
  *   -ENOTSUP, -ERANGE  a shape, depth or value that the model cannot take
  *   -EINVAL, -ENOSPC, -ENOMEM, -EIO  as everywhere
  *
@@ -59,7 +60,10 @@ typedef struct vmaf_dnn_settings {
     const char *kernels;  /**< "c", "avx2", ...; default NULL: the best that the CPU has; -ENOTSUP for one it lacks */
     int baseline;         /**< default 0; 1: the fp32 file of a quantised model, under its own digest */
     const char *registry; /**< path of a registry.json; default NULL: the one beside the model */
-    uint8_t reserved[64]; /**< zero */
+    const char *trusted_keys; /**< folder of public keys (X.pub, minisign's) one of which must have signed the registry; default
+                                   NULL: of $VMAF_DNN_TRUSTED_KEYS, else what the build embeds, else registries need no signature */
+    int require_pinned;       /**< default 0; 1: -EKEYREJECTED for a model that neither registry nor sidecar has a digest of */
+    uint8_t reserved[64 - sizeof(const char *) - sizeof(int)]; /**< zero */
 } vmaf_dnn_settings;
 
 /** Fill s with the defaults. */

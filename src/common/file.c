@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -48,7 +49,7 @@ static int fail_read(int err, const char *path)
     switch (err) {
     case ENOENT: return fail_path(ENOENT, path, "no such file");
     case ENOTDIR: return fail_path(ENOENT, path, "no such file: a part of the path is not a folder");
-    case ELOOP: return fail_path(ENOENT, path, "no such file: symbolic links go in a circle");
+    case ELOOP: return fail_path(ENOENT, path, "no such file: symbolic links go in a circle, or one came in the way");
     case ENXIO:
     case ENODEV: return fail_path(ENOENT, path, "is a socket or a device, not a regular file");
     case EACCES:
@@ -61,17 +62,68 @@ static int fail_read(int err, const char *path)
     }
 }
 
-int vd_file_read(const char *path, size_t cap, uint8_t **data, size_t *size)
+#ifndef O_PATH
+#define O_PATH O_RDONLY
+#endif
+/* O_NONBLOCK: a pipe without a writer must not hold us up */
+enum { READ_FLAGS = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW };
+
+static int open_retry(int at, const char *name, int flags)
+{
+    int fd;
+    do
+        fd = openat(at, name, flags);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+/* From the root down, so that a link which somebody puts on the way meanwhile is met and not followed. */
+static int open_real(const char *path)
+{
+    char name[NAME_MAX + 1];
+    int at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    while (at >= 0) {
+        path += strspn(path, "/");
+        size_t n = strcspn(path, "/");
+        bool last = !path[n + strspn(path + n, "/")];
+        int fd = -1;
+        if (n > NAME_MAX) {
+            errno = ENAMETOOLONG;
+        } else {
+            memcpy(name, path, n);
+            name[n] = 0;
+            fd = open_retry(at, n ? name : ".", last ? READ_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        }
+        int saved = errno;
+        close(at);
+        errno = saved;
+        if (last)
+            return fd;
+        path += n;
+        at = fd;
+    }
+    return -1;
+}
+
+static int open_given(const char *path)
+{
+    char real[PATH_MAX];
+    int fd;
+    do
+        fd = open(path, READ_FLAGS);
+    while (fd < 0 && errno == EINTR);
+    return fd < 0 && errno == ELOOP && realpath(path, real) ? open_real(real) : fd;
+}
+
+static int read_open(int fd, const char *path, size_t cap, uint8_t **data, size_t *size)
 {
     uint8_t *buf = NULL;
     struct stat st;
-    int fd, rc;
+    int rc;
     *data = NULL;
     *size = 0;
 
-    do /* O_NONBLOCK: a pipe without a writer must not hold us up */
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return fail_read(errno, path);
     if (fstat(fd, &st) < 0) {
@@ -121,6 +173,16 @@ fail:
     return rc;
 }
 
+int vd_file_read(const char *path, size_t cap, uint8_t **data, size_t *size)
+{
+    return read_open(open_given(path), path, cap, data, size);
+}
+
+int vd_file_read_real(const char *path, size_t cap, uint8_t **data, size_t *size)
+{
+    return read_open(open_real(path), path, cap, data, size);
+}
+
 /* And for writing. */
 static int fail_write(int err, const char *path, const char *doing)
 {
@@ -160,7 +222,7 @@ static void draw_letters(char *six)
 
 /* Fill out->path and out->temp and create the latter; the descriptor, or a
  * negative errno and out still as the caller zeroed it. */
-static int create_temp(struct vd_file_out *out, const char *path)
+static int create_temp(struct vd_file_out *out, const char *path, bool private)
 {
     *out = (struct vd_file_out){0};
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -194,7 +256,7 @@ static int create_temp(struct vd_file_out *out, const char *path)
         draw_letters(temp + size - 7);
         temp[size - 1] = 0;
         /* the umask, or the folder's default ACL, makes the mode of a new file */
-        fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, exists ? 0600 : 0666);
+        fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, exists || private ? 0600 : 0666);
         if (fd < 0 && errno != EEXIST && errno != EINTR)
             break;
     }
@@ -205,7 +267,7 @@ static int create_temp(struct vd_file_out *out, const char *path)
         return rc;
     }
     out->temp = temp;
-    if (exists) {
+    if (exists && !private) {
         /* the owner only where we may, as when root runs this; the mode always, last since chown clears bits of it */
         if ((st.st_uid != geteuid() || st.st_gid != getegid()) && fchown(fd, st.st_uid, st.st_gid) < 0)
             errno = 0;
@@ -258,11 +320,11 @@ static int rename_synced(struct vd_file_out *out)
     return rc;
 }
 
-int vd_file_write(const char *path, const void *data, size_t size)
+static int write_all(const char *path, const void *data, size_t size, bool private)
 {
     struct vd_file_out out;
     const uint8_t *p = data;
-    int fd = create_temp(&out, path), rc = 0;
+    int fd = create_temp(&out, path, private), rc = 0;
     if (fd < 0)
         return fd;
     for (size_t done = 0; done < size && !rc;) {
@@ -282,9 +344,13 @@ int vd_file_write(const char *path, const void *data, size_t size)
     return rc;
 }
 
+int vd_file_write(const char *path, const void *data, size_t size) { return write_all(path, data, size, false); }
+
+int vd_file_write_private(const char *path, const void *data, size_t size) { return write_all(path, data, size, true); }
+
 int vd_file_out_open(struct vd_file_out *out, const char *path)
 {
-    int fd = create_temp(out, path);
+    int fd = create_temp(out, path, false);
     if (fd < 0)
         return fd;
     out->stream = fdopen(fd, "wb");

@@ -8,10 +8,13 @@
 
 /* The one way in: open once, fstat, read all of it into memory of our own.
  * *data has one zero byte after size and is freed with vd_free().
+ * A symbolic link as the last part of path is resolved to a canonical path, and that is opened without following any link.
  * -ENOENT absent or not a regular file, -EACCES not readable, -E2BIG over cap,
  * -EIO read failed or the file changed its size meanwhile, -ENOMEM.
  * An empty file is size 0 and no error: what it means is the caller's. */
 int vd_file_read(const char *path, size_t cap, uint8_t **data, size_t *size);
+/* The same for a canonical path, as realpath() gives it: opened part by part, and -ENOENT where one of them is a link by now. */
+int vd_file_read_real(const char *path, size_t cap, uint8_t **data, size_t *size);
 
 /* The one way out: a temporary file in the same folder, written, fsynced,
  * renamed over path, folder fsynced. On failure path is as it was and the
@@ -22,6 +25,7 @@ int vd_file_read(const char *path, size_t cap, uint8_t **data, size_t *size);
  * -ENOENT no such folder, -EACCES may not write there, -EINVAL not a regular
  * file, -ENOSPC disk, quota or size limit, -EIO, -ENOMEM, -ENAMETOOLONG. */
 int vd_file_write(const char *path, const void *data, size_t size);
+int vd_file_write_private(const char *path, const void *data, size_t size); /* mode 0600, whatever it replaces */
 
 /* The same for streams: the temporary file's FILE is out->stream; commit
  * renames, abort removes. Both close and zero the struct, and so does a failed

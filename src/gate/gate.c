@@ -168,6 +168,7 @@ static int gate(const char *path_or_id, const struct vd_resolved *file, const st
     const struct vd_row *side = file->sidecar.json ? &file->sidecar.row : NULL;
     const bool sized = side && side->size_w > 0 && side->size_h > 0;
     const struct vd_pair_how how = {.threads = o->threads, .kernels = o->kernels, .registry = o->registry,
+                                    .trusted_keys = o->trusted_keys, .require_pinned = o->require_pinned,
                                     .w = sized ? side->size_w : DEFAULT_SIZE, .h = sized ? side->size_h : DEFAULT_SIZE};
     struct vd_pair p;
     int rc = vd_pair_open(&p, path_or_id, file, &how);
@@ -186,7 +187,8 @@ static int gate(const char *path_or_id, const struct vd_resolved *file, const st
 
 int vd_gate(const char *path_or_id, const struct vd_gate_opts *o, struct vd_gate_result *r)
 {
-    const struct vd_resolve_how how = {.baseline = true, .registry = o->registry};
+    const struct vd_resolve_how how = {.baseline = true, .registry = o->registry, .trusted_keys = o->trusted_keys,
+                                       .require_pinned = o->require_pinned};
     struct vd_resolved *file = vd_calloc(1, sizeof(*file)); /* 12 KiB of paths */
     *r = (struct vd_gate_result){0};
     if (!file)

@@ -36,6 +36,8 @@ struct vd_gate_opts {
     int threads;
     const char *kernels;  /* NULL: best */
     const char *registry; /* NULL: as vd_resolve() */
+    const char *trusted_keys;
+    bool require_pinned;
     double budget;        /* < 0: the registry's, else 0.01 */
     bool quick;           /* the record's samples only */
 };

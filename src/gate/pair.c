@@ -17,6 +17,8 @@ static int open_side(struct vd_pair *p, int side, const char *model, const struc
     s.threads = how->threads;
     s.kernels = how->kernels;
     s.registry = how->registry;
+    s.trusted_keys = how->trusted_keys;
+    s.require_pinned = how->require_pinned;
     s.baseline = side == VD_FP32;
     return vmaf_dnn_session_open(&p->session[side], model, &s);
 }

@@ -26,7 +26,8 @@ struct vd_pair {
 
 struct vd_pair_how {
     int threads;
-    const char *kernels, *registry;
+    const char *kernels, *registry, *trusted_keys;
+    bool require_pinned;
     int w, h; /* for symbolic width and height */
 };
 

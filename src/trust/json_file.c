@@ -9,18 +9,27 @@
 #include "common/mem.h"
 #include "trust/trust_priv.h"
 
-int vd_json_read(const char *path, json_t **json)
+int vd_json_read(const char *path, bool jailed, json_t **json, char sha256[65])
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    json_error_t e;
 
     *json = NULL;
-    int rc = vd_file_read(path, VD_MAX_JSON, &data, &size);
+    int rc = (jailed ? vd_read_jailed : vd_file_read)(path, VD_MAX_JSON, &data, &size);
     if (rc)
         return rc;
-    *json = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &e);
+    if (sha256)
+        vd_sha256_hex(data, size, sha256);
+    rc = vd_json_parse(data, size, path, json);
     vd_free(data);
+    return rc;
+}
+
+int vd_json_parse(const void *data, size_t size, const char *path, json_t **json)
+{
+    json_error_t e;
+
+    *json = json_loadb(data, size, JSON_REJECT_DUPLICATES, &e);
     if (*json)
         return 0;
     /* jansson has words for what is wrong with a text, but not for every allocation that fails. */
@@ -44,27 +53,33 @@ static char *dump(const json_t *json)
     return json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
 }
 
-static int json_write(const char *path, const json_t *json)
+static int json_text(const json_t *json, const char *path, char **text, size_t *size)
 {
     char *s = dump(json);
     size_t n = s ? strlen(s) : 0;
-    char *text = s ? vd_malloc(n + 1) : NULL;
-    int rc;
+    int rc = 0;
 
-    if (text) {
-        memcpy(text, s, n);
-        text[n] = '\n';
-        rc = n + 1 <= VD_MAX_JSON ? vd_file_write(path, text, n + 1)
-                                  : vd_fail(E2BIG, "%s: would grow over %d bytes", vd_shown(path), VD_MAX_JSON);
-    } else
+    *size = n + 1;
+    *text = s ? vd_malloc(n + 1) : NULL;
+    if (!*text)
         rc = vd_nomem(n + 1);
-    vd_free(text);
+    else if (n + 1 > VD_MAX_JSON)
+        rc = vd_fail(E2BIG, "%s: would grow over %d bytes", vd_shown(path), VD_MAX_JSON);
+    else {
+        memcpy(*text, s, n);
+        (*text)[n] = '\n';
+    }
     free(s);
+    if (rc) {
+        vd_free(*text);
+        *text = NULL;
+    }
     return rc;
 }
 
+
 /* Not every file system has locks, and one that has none must not stop a write: two writers at once are what is lost then. */
-static int lock_folder(const char *path)
+int vd_lock_folder(const char *path)
 {
     char dir[VD_MAX_PATH];
 
@@ -77,23 +92,32 @@ static int lock_folder(const char *path)
     return fd;
 }
 
-int vd_json_update(const char *path, vd_json_change *change, vd_json_change *check, void *arg)
+int vd_json_update(const char *path, vd_json_change *change, vd_json_change *check, void *arg, char **text, size_t *size)
 {
-    char real[VD_MAX_PATH];
+    char real[VD_MAX_PATH], *made = NULL;
     json_t *json = NULL;
+    size_t n = 0;
     int rc;
 
     /* Through a link to the file itself, which a rename would replace. */
     if (!realpath(path, real))
         return vd_fail(errno == ENOTDIR ? ENOENT : errno, "%s: %s", vd_shown(path), strerror(errno));
-    int lock = lock_folder(real);
-    rc = vd_json_read(real, &json);
+    int lock = vd_lock_folder(real);
+    rc = vd_json_read(real, false, &json, NULL);
     if (!rc)
         rc = change(json, path, arg);
     if (!rc)
         rc = check(json, path, arg);
     if (!rc)
-        rc = json_write(real, json);
+        rc = json_text(json, path, &made, &n);
+    if (!rc)
+        rc = vd_file_write(real, made, n);
+    if (!rc && text) {
+        *text = made;
+        *size = n;
+        made = NULL;
+    }
+    vd_free(made);
     json_decref(json);
     if (lock >= 0)
         close(lock);

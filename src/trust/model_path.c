@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/file.h"
 #include "trust/trust_priv.h"
 
 static bool ends_with(const char *s, size_t n, const char *end)
@@ -121,13 +122,33 @@ int vd_regular(const char *path)
 
 static_assert(VD_MAX_PATH >= 4096, "realpath() fills PATH_MAX bytes");
 
-int vd_jail(const char *path, char real[VD_MAX_PATH])
+static const char *jail_dir(void)
 {
     const char *jail = getenv("VMAF_TINY_MODEL_DIR");
+
+    return jail && jail[0] ? jail : NULL;
+}
+
+int vd_read_jailed(const char *path, size_t cap, uint8_t **data, size_t *size)
+{
+    char real[VD_MAX_PATH];
+    int rc = vd_jail(path, real);
+
+    *data = NULL;
+    *size = 0;
+    if (rc)
+        return rc;
+    /* The canonical path is the one that the jail was held against: no link may come into it now. */
+    return jail_dir() ? vd_file_read_real(real, cap, data, size) : vd_file_read(real, cap, data, size);
+}
+
+int vd_jail(const char *path, char real[VD_MAX_PATH])
+{
+    const char *jail = jail_dir();
     char root[VD_MAX_PATH];
     struct stat st;
 
-    if (!jail || !jail[0]) {
+    if (!jail) {
         if (strlen(path) >= VD_MAX_PATH)
             return vd_fail(ENAMETOOLONG, "...%s: over %d bytes", vd_shown(path), VD_MAX_PATH - 1);
         memcpy(real, path, strlen(path) + 1);

@@ -3,13 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "common/mem.h"
 #include "trust/trust_priv.h"
 
 enum { SCHEMA_VERSION = 1 };
+#define VERSION_MOST (1LL << 53) /* what every JSON reader holds exactly */
 
-static const json_t *top(const json_t *json, struct vd_lint *l)
+static const json_t *top(struct vd_registry *r, struct vd_lint *l)
 {
+    const json_t *json = r->json;
     const char *key;
     json_t *v;
 
@@ -18,10 +21,24 @@ static const json_t *top(const json_t *json, struct vd_lint *l)
         return NULL;
     }
     json_object_foreach((json_t *)json, key, v) {
-        if (l->full && strcmp(key, "$schema") && strcmp(key, "schema_version") && strcmp(key, "models"))
+        if (!strcmp(key, "$schema")) {
+            if (!json_is_string(v))
+                vd_lint_add(l, EBADMSG, "$schema: not a string");
+        } else if (!strcmp(key, "schema")) {
+            if (!json_is_string(v) || strcmp(json_string_value(v), VD_REGISTRY_SCHEMA))
+                vd_lint_add(l, EBADMSG, "schema: not \"" VD_REGISTRY_SCHEMA "\"");
+        } else if (!strcmp(key, "registry_version")) {
+            if (json_is_integer(v) && json_integer_value(v) >= 1 && json_integer_value(v) <= VERSION_MOST)
+                r->version = json_integer_value(v);
+            else
+                vd_lint_add(l, EBADMSG, "registry_version: not a whole number from 1 to %lld", VERSION_MOST);
+        } else if (!strcmp(key, "name")) {
+            if (json_is_string(v) && vd_id_ok(json_string_value(v)))
+                r->name = json_string_value(v);
+            else
+                vd_lint_add(l, EBADMSG, "name: not a name (a-z, 0-9 and _, at most 255)");
+        } else if (l->full && strcmp(key, "schema_version") && strcmp(key, "models"))
             vd_lint_add(l, EBADMSG, "%.80s: no such key", key);
-        if (!strcmp(key, "$schema") && !json_is_string(v))
-            vd_lint_add(l, EBADMSG, "$schema: not a string");
     }
     const json_t *version = json_object_get(json, "schema_version");
     if (!json_is_integer(version))
@@ -79,9 +96,9 @@ static void twice(const struct vd_registry *r, bool files, struct entry *e, stru
     l->row = -1;
 }
 
-static int parse(struct vd_registry *r, struct vd_lint *l)
+int vd_registry_parse(struct vd_registry *r, struct vd_lint *l)
 {
-    const json_t *models = top(r->json, l);
+    const json_t *models = top(r, l);
     size_t n = json_array_size(models); /* 0 for NULL; VD_MAX_JSON bounds it */
     char what[300];
 
@@ -118,24 +135,89 @@ static int parse(struct vd_registry *r, struct vd_lint *l)
     return 0;
 }
 
-static int open_registry(const char *path, struct vd_registry *r, struct vd_lint *l)
+static int check_signature(const char *path, const void *data, size_t size, const struct vd_trusted *t, struct vd_signed *by)
 {
+    char sig[VD_MAX_PATH];
+    uint8_t *text;
+    size_t n;
+
+    if (strlen(path) + sizeof(".minisig") > VD_MAX_PATH)
+        return vd_fail(ENAMETOOLONG, "...%s.minisig: over %d bytes", vd_shown(path), VD_MAX_PATH - 1);
+    snprintf(sig, sizeof(sig), "%s.minisig", path);
+    int rc = vd_file_read(sig, VD_SIGNATURE_MAX, &text, &n);
+    if (rc)
+        return rc == -ENOMEM ? rc : vd_fail(EKEYREJECTED, "%s is not signed, and trusted keys are set: %s", vd_shown(path), vd_reason());
+    rc = vd_signature_check(data, size, text, n, sig, t, by);
+    vd_free(text);
+    return rc;
+}
+
+/* Of a registry with a good signature: is it a registry's, and not an older one's? */
+static int check_version(const struct vd_registry *r, const struct vd_signed *by)
+{
+    if (!json_object_get(r->json, "schema") || !r->version)
+        return vd_fail(EKEYREJECTED, "%s is signed, but has no %s, so that nothing says what it was signed for; 'vmaf-dnn registry sign' adds it",
+                       vd_shown(r->path), r->version ? "schema" : "registry_version");
+    return vd_seen_check(by->id, r->name, r->version);
+}
+
+/* A lint reports what is wrong with a signature and goes on. */
+static int untrusted(int rc, struct vd_lint *l)
+{
+    char why[512];
+
+    if (!l->say || rc != -EKEYREJECTED)
+        return rc;
+    snprintf(why, sizeof(why), "%s", vd_reason());
+    vd_lint_add(l, EKEYREJECTED, "%s", why);
+    return 0;
+}
+
+static int open_bytes(const uint8_t *data, size_t size, const struct vd_trusted *t, struct vd_registry *r, struct vd_lint *l)
+{
+    struct vd_signed by;
+    int rc = t->n ? check_signature(r->path, data, size, t, &by) : 0;
+
+    r->is_signed = t->n && !rc;
+    if (r->is_signed)
+        vd_key_name(by.id, r->key);
+    rc = untrusted(rc, l);
+    if (!rc)
+        rc = vd_json_parse(data, size, r->path, &r->json);
+    if (!rc)
+        rc = vd_registry_parse(r, l);
+    if (rc || !r->is_signed || l->n)
+        return rc;
+    rc = check_version(r, &by);
+    if (!rc && !l->full)
+        rc = vd_seen_keep(by.id, r->name, r->version);
+    return untrusted(rc, l);
+}
+
+static int open_registry(const char *path, const struct vd_trusted *t, struct vd_registry *r, struct vd_lint *l)
+{
+    uint8_t *data;
+    size_t size;
+
     memset(r, 0, sizeof(*r));
     if (strlen(path) >= VD_MAX_PATH)
         return vd_fail(ENAMETOOLONG, "...%s: over %d bytes", vd_shown(path), VD_MAX_PATH - 1);
     memcpy(r->path, path, strlen(path) + 1);
-    int rc = vd_json_read(path, &r->json);
-    if (!rc)
-        rc = parse(r, l);
+    int rc = vd_file_read(path, VD_MAX_JSON, &data, &size);
+    if (!rc) {
+        vd_sha256_hex(data, size, r->sha256);
+        rc = open_bytes(data, size, t, r, l);
+        vd_free(data);
+    }
     if (rc)
         vd_registry_free(r);
     return rc;
 }
 
-int vd_registry_load(const char *path, struct vd_registry *r)
+int vd_registry_load(const char *path, const struct vd_trusted *t, struct vd_registry *r)
 {
     struct vd_lint l = {.file = path, .what = "", .row = -1};
-    int rc = open_registry(path, r, &l);
+    int rc = open_registry(path, t, r, &l);
 
     if (!rc && l.n) {
         vd_registry_free(r);
@@ -144,12 +226,24 @@ int vd_registry_load(const char *path, struct vd_registry *r)
     return rc;
 }
 
-int vd_registry_lint(const char *path, struct vd_registry *r, vd_trust_say *say, void *arg)
+int vd_registry_lint(const char *path, const struct vd_trusted *t, struct vd_registry *r, vd_trust_say *say, void *arg)
 {
     struct vd_lint l = {.file = path, .what = "", .row = -1, .full = true, .say = say, .arg = arg};
-    int rc = open_registry(path, r, &l);
+    int rc = open_registry(path, t, r, &l);
 
     return rc ? rc : l.n;
+}
+
+int vd_registry_digest(const char *path, char sha256[65])
+{
+    uint8_t *data;
+    size_t size;
+    int rc = vd_file_read(path, VD_MAX_JSON, &data, &size);
+
+    if (!rc)
+        vd_sha256_hex(data, size, sha256);
+    vd_free(data);
+    return rc;
 }
 
 void vd_registry_free(struct vd_registry *r)
@@ -211,62 +305,4 @@ int vd_registry_find(const char *given, char path[VD_MAX_PATH])
         return rc;
     memcpy(path, given, strlen(given) + 1);
     return 0;
-}
-
-/* Rows by id; those without one keep their order at the end, where the check finds them. */
-static int sort_rows(json_t *models)
-{
-    size_t n = json_array_size(models);
-    struct entry *e = vd_calloc(n, sizeof(*e));
-    json_t *sorted = json_array();
-    int rc = e && sorted ? 0 : -ENOMEM;
-
-    for (size_t i = 0; !rc && i < n; i++) {
-        const char *id = json_string_value(json_object_get(json_array_get(models, i), "id"));
-        e[i] = (struct entry){id ? id : "\x7f", (int)i};
-    }
-    if (!rc) {
-        qsort(e, n, sizeof(*e), by_word);
-        for (size_t i = 0; !rc && i < n; i++)
-            rc = json_array_append(sorted, json_array_get(models, (size_t)e[i].row)) ? -ENOMEM : 0;
-    }
-    if (!rc)
-        rc = json_array_clear(models) || json_array_extend(models, sorted) ? -ENOMEM : 0;
-    json_decref(sorted);
-    vd_free(e);
-    return rc ? vd_nomem(n * sizeof(*e)) : 0;
-}
-
-static int change(json_t *json, const char *path, void *arg)
-{
-    const struct vd_quant *q = arg;
-    json_t *models = json_object_get(json, "models"), *o;
-    size_t i;
-
-    json_array_foreach(models, i, o) {
-        const char *onnx = json_string_value(json_object_get(o, "onnx"));
-        if (onnx && !strcmp(onnx, q->onnx)) {
-            int rc = vd_quant_put(o, q);
-            return rc ? rc : sort_rows(models);
-        }
-    }
-    return vd_fail(ENOENT, "%s: there is no row for %.200s", vd_shown(path), q->onnx);
-}
-
-static int check(json_t *json, const char *path, void *arg)
-{
-    struct vd_lint l = {.file = path, .what = "", .row = -1};
-    struct vd_registry r = {.json = json};
-    int rc = parse(&r, &l);
-
-    (void)arg;
-    vd_free(r.row);
-    return rc ? rc : -l.err;
-}
-
-int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256)
-{
-    struct vd_quant q = {.mode = m, .int8_sha256 = int8_sha256, .onnx = onnx_base};
-
-    return vd_json_update(path, change, check, &q);
 }

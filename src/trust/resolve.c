@@ -12,6 +12,7 @@ struct asked {
     const struct vd_resolve_how *how;
     const char *path;    /* as named; NULL for an id */
     bool int8;           /* path is X.int8.onnx */
+    struct vd_trusted keys;
     char sidecar[VD_MAX_PATH];
 };
 
@@ -60,8 +61,11 @@ static int from_path(struct vd_resolved *r, struct asked *a)
         if (rc <= 0)
             return rc;
         file = registry;
+        rc = vd_jail(registry, real);
+        if (rc)
+            return vd_context(rc, "the registry that goes with %s", vd_base_name(a->path));
     }
-    rc = vd_registry_load(file, &r->registry);
+    rc = vd_registry_load(file, &a->keys, &r->registry);
     if (rc)
         return vd_context(rc, "the registry that goes with %s", vd_base_name(a->path));
     r->row = vd_registry_by_onnx(&r->registry, vd_base_name(r->fp32_path));
@@ -88,7 +92,7 @@ static int from_id(struct vd_resolved *r, struct asked *a, const char *id)
                        vd_shown(id));
     int rc = vd_registry_find(a->how->registry, path);
     if (!rc)
-        rc = vd_registry_load(path, &r->registry);
+        rc = vd_registry_load(path, &a->keys, &r->registry);
     if (rc)
         return vd_context(rc, "model id %.80s", id);
     r->row = vd_registry_by_id(&r->registry, id);
@@ -111,14 +115,24 @@ static void keep_first(void *arg, int row, const char *line)
 
 static int load_sidecar(struct vd_resolved *r, const struct asked *a)
 {
+    const char *want = r->row ? r->row->sidecar_sha256 : NULL;
     struct first f = {""};
     int rc = vd_present(a->sidecar);
 
-    if (rc <= 0)
+    if (rc < 0)
         return rc;
+    if (!rc)
+        return want && !a->how->requantise ? vd_fail(EKEYREJECTED, "%s: is not there, and the registry has a sidecar_sha256 for it", vd_shown(a->sidecar)) : 0;
     rc = vd_sidecar_load(a->sidecar, &r->sidecar);
     if (rc)
         return vd_context(rc, "the sidecar of %s", vd_base_name(r->fp32_path));
+    if (a->keys.n && !want && r->row)
+        return vd_fail(EKEYREJECTED, "%s: the signed registry has no sidecar_sha256 for it, so that nobody signed it; 'vmaf-dnn registry sign' "
+                       "adds it", vd_shown(a->sidecar));
+    /* requantise: a writer that was killed has changed the sidecar, and not yet the registry */
+    if (want && !a->how->requantise && strcmp(want, r->sidecar.sha256))
+        return vd_fail(EKEYREJECTED, "%s: its sha256 is %s, but the registry says %s: this is not the sidecar that was pinned", vd_shown(a->sidecar),
+                       r->sidecar.sha256, want);
     if (r->row && vd_row_compare(r->row, &r->sidecar.row, a->how->requantise ? 0 : VD_COMPARE_QUANT, keep_first, &f))
         return vd_fail(EBADMSG, "%s and %s contradict each other: %s", vd_shown(r->registry.path), vd_shown(a->sidecar), f.line);
     return 0;
@@ -131,12 +145,8 @@ static const char *speaker(const struct vd_resolved *r, const struct vd_row *say
 
 static int read_model(struct vd_resolved *r, const struct vd_row *say)
 {
-    char real[VD_MAX_PATH];
-    int rc = vd_jail(r->path, real);
+    int rc = vd_read_jailed(r->path, VD_MAX_MODEL, &r->data, &r->size);
 
-    /* The canonical path is the one that the jail was held against. */
-    if (!rc)
-        rc = vd_file_read(real, VD_MAX_MODEL, &r->data, &r->size);
     if (!rc && !r->size)
         rc = vd_fail(EBADMSG, "%s: empty", vd_shown(r->path));
     if (rc && r->is_int8 && say)
@@ -159,8 +169,12 @@ static int check_digest(struct vd_resolved *r, const struct vd_row *say)
 
 static int resolve(const char *path_or_id, struct vd_resolved *r, struct asked *a)
 {
-    int rc = a->path ? from_path(r, a) : from_id(r, a, path_or_id);
+    int rc = vd_trusted_load(a->how->trusted_keys, &a->keys);
 
+    if (!rc)
+        rc = a->path ? from_path(r, a) : from_id(r, a, path_or_id);
+    if (!rc && a->keys.n && !r->row)
+        rc = vd_fail(EKEYREJECTED, "%s: no signed registry has a row for it, and trusted keys are set", vd_shown(path_or_id));
     if (!rc)
         rc = load_sidecar(r, a);
     if (rc)
@@ -170,6 +184,8 @@ static int resolve(const char *path_or_id, struct vd_resolved *r, struct asked *
         memcpy(r->id, say->id, strlen(say->id) + 1); /* vd_id_ok(): at most 255 */
         r->declared = say->quant_mode;
     }
+    if (!say && a->how->require_pinned)
+        return vd_fail(EKEYREJECTED, "%s: neither registry nor sidecar has its digest, and only pinned models are to open", vd_shown(path_or_id));
     r->is_int8 = !a->how->baseline && (a->int8 || r->declared != VD_QUANT_FP32);
     if (r->is_int8) {
         r->quant_mode = r->declared == VD_QUANT_FP32 ? VD_QUANT_DYNAMIC : r->declared;

@@ -196,6 +196,7 @@ TAKE(take_kind) { row->kind = formed(v, key, kind_ok, "fr, nr or filter", l); }
 TAKE(take_onnx) { row->onnx = formed(v, key, vd_file_name_ok, "the plain name of an fp32 file, such as x_v1.onnx", l); }
 TAKE(take_sha256) { row->sha256 = formed(v, key, vd_digest_ok, DIGEST, l); }
 TAKE(take_int8) { row->int8_sha256 = formed(v, key, vd_digest_ok, DIGEST, l); }
+TAKE(take_sidecar) { row->sidecar_sha256 = formed(v, key, vd_digest_ok, DIGEST, l); }
 TAKE(take_opset) { integer(v, key, 7, 23, &row->opset, l); }
 TAKE(take_license) { row->license = text(v, key, NAME_MOST, l); }
 TAKE(take_notes) { row->notes = text(v, key, NOTES_MOST, l); }
@@ -251,6 +252,7 @@ static const struct field {
     {"sha256", IN_BOTH, IN_BOTH, false, take_sha256}, /* the loader has its own errno for it */
     {"quant_mode", IN_BOTH, 0, false, take_mode},
     {"int8_sha256", IN_BOTH, 0, false, take_int8},
+    {"sidecar_sha256", IN_REGISTRY, 0, false, take_sidecar},
     {"quant_accuracy_budget_plcc", IN_REGISTRY, 0, false, take_budget},
     {"quant_calibration_set", IN_REGISTRY, 0, false, take_calibration},
     {"license", IN_REGISTRY, 0, false, take_license},

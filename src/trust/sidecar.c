@@ -32,7 +32,7 @@ int vd_sidecar_load(const char *path, struct vd_sidecar *s)
     struct vd_lint l = {.file = path, .what = "", .row = -1};
 
     memset(s, 0, sizeof(*s));
-    int rc = vd_json_read(path, &s->json);
+    int rc = vd_json_read(path, true, &s->json, s->sha256);
     if (rc)
         return rc;
     parse(s->json, path, &s->row, &l);
@@ -46,7 +46,7 @@ int vd_sidecar_lint(const char *path, struct vd_sidecar *s, vd_trust_say *say, v
     struct vd_lint l = {.file = path, .what = "", .row = -1, .full = true, .say = say, .arg = arg};
 
     memset(s, 0, sizeof(*s));
-    int rc = vd_json_read(path, &s->json);
+    int rc = vd_json_read(path, true, &s->json, s->sha256);
     if (rc)
         return rc;
     parse(s->json, path, &s->row, &l);
@@ -80,5 +80,5 @@ int vd_sidecar_set_quant(const char *path, enum vd_quant_mode m, const char *int
 {
     struct vd_quant q = {.mode = m, .int8_sha256 = int8_sha256};
 
-    return vd_json_update(path, change, check, &q);
+    return vd_json_update(path, change, check, &q, NULL, NULL);
 }

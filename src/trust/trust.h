@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#include "trust/signature.h"
+
 /* Which bytes run. docs/formats.md describes the files. */
 
 enum { VD_MAX_MODEL = 50 << 20, VD_MAX_JSON = 1 << 20, VD_MAX_PATH = 4096 };
@@ -20,7 +22,7 @@ void vd_sha256_hex(const void *data, size_t size, char hex[65]);
 
 /* One model as registry row or sidecar say; pointers live as long as the json_t. Absent strings are NULL. */
 struct vd_row {
-    const char *id, *kind, *onnx, *sha256, *int8_sha256, *license, *notes, *calibration_set; /* kind: fr, nr or filter */
+    const char *id, *kind, *onnx, *sha256, *int8_sha256, *sidecar_sha256, *license, *notes, *calibration_set; /* kind: fr, nr or filter */
     int opset; /* 0 when absent */
     bool smoke, has_budget;
     double budget; /* quant_accuracy_budget_plcc */
@@ -35,15 +37,24 @@ struct vd_registry {
     json_t *json;       /* whole file; keys that are not ours are kept */
     struct vd_row *row; /* in file order */
     int n;
+    const char *name;   /* which registry of its signer this is; NULL when absent */
+    int64_t version;    /* registry_version; 0 when absent */
+    bool is_signed;     /* by a trusted key */
+    char key[VD_KEY_NAME]; /* that one's id */
+    char sha256[65];    /* of the file */
 };
+#define VD_REGISTRY_SCHEMA "vmaf-dnn-registry/1" /* of "schema": what a signature was given for */
 
 /* Strict: JSON with duplicate keys, a schema_version other than 1, a known key of the wrong type or form, an unknown
  * quant_mode or kind, a digest that is not 64 lower-case hex digits, an int8_sha256 without a quant_mode that runs it, an
  * onnx that is not a plain file name (no '/'), duplicate ids or files are -EBADMSG with line or row named.
  * A row without sha256, or without int8_sha256 where quant_mode is not fp32, is -EKEYREJECTED. Keys that are not
  * known are let be (vd_registry_lint() finds them). -ENOENT when there is no such file, -E2BIG over VD_MAX_JSON.
+ * With trusted keys (t->n > 0) the bytes that are parsed must be signed by one of them in PATH.minisig, have the schema and a
+ * registry_version that is not below the highest one opened before under that key: -EKEYREJECTED.
  * On failure r is empty. */
-int vd_registry_load(const char *path, struct vd_registry *r);
+int vd_registry_load(const char *path, const struct vd_trusted *t, struct vd_registry *r);
+int vd_registry_digest(const char *path, char sha256[65]); /* of the file as it is now */
 void vd_registry_free(struct vd_registry *r);
 const struct vd_row *vd_registry_by_id(const struct vd_registry *r, const char *id);
 const struct vd_row *vd_registry_by_onnx(const struct vd_registry *r, const char *base); /* "x.onnx" */
@@ -53,7 +64,7 @@ const struct vd_row *vd_registry_by_onnx(const struct vd_registry *r, const char
 int vd_registry_find(const char *given, char path[VD_MAX_PATH]);
 
 /* The sidecar X.json of X.onnx, as strict as the registry; its onnx must be X.onnx. */
-struct vd_sidecar { json_t *json; struct vd_row row; };
+struct vd_sidecar { json_t *json; struct vd_row row; char sha256[65]; };
 int vd_sidecar_load(const char *path, struct vd_sidecar *s); /* path of the JSON itself */
 void vd_sidecar_free(struct vd_sidecar *s);
 
@@ -61,7 +72,7 @@ void vd_sidecar_free(struct vd_sidecar *s);
  * say is called for each rule that is broken, row by index, -1 for the file as a whole. Returns their number with what could be
  * read in r or s (fields that break a rule are absent), or a negative errno when the file cannot be read or is not JSON. */
 typedef void vd_trust_say(void *arg, int row, const char *line);
-int vd_registry_lint(const char *path, struct vd_registry *r, vd_trust_say *say, void *arg);
+int vd_registry_lint(const char *path, const struct vd_trusted *t, struct vd_registry *r, vd_trust_say *say, void *arg);
 int vd_sidecar_lint(const char *path, struct vd_sidecar *s, vd_trust_say *say, void *arg);
 
 /* Every field that row and sidecar both have, and differently: "opset: the registry says 17, the sidecar 18". Returns their
@@ -73,7 +84,11 @@ int vd_row_compare(const struct vd_row *row, const struct vd_row *sidecar, unsig
  * Sorted by id, keys as they were, 2 spaces. fp32 with int8_sha256 NULL removes quant_mode and int8_sha256. -ENOENT when there
  * is no such file or row. Writers take turns (a lock on the folder). */
 int vd_sidecar_set_quant(const char *path, enum vd_quant_mode m, const char *int8_sha256);
-int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256);
+/* A row that has sidecar_sha256 gets that of the file sidecar as it is now; NULL: none. */
+int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256, const char *sidecar);
+/* What a signature covers, and the bytes of the file afterwards (vd_free()): schema is set, registry_version is one more than it was, and
+ * every row has the sidecar_sha256 of the sidecar beside the registry. keep: the file is not changed, and must have all this. */
+int vd_registry_prepare(const char *path, bool keep, uint8_t **data, size_t *size);
 
 /* What vd_resolve() found. */
 struct vd_resolved {
@@ -97,6 +112,8 @@ struct vd_resolve_how {
     bool requantise;      /* row and sidecar may differ in what quantising writes: a writer that was killed between the two left
                            * them so, and is run again. With baseline only. */
     const char *registry; /* NULL: registry.json beside the model; for an id the one of vd_registry_find() */
+    const char *trusted_keys; /* vd_trusted_load(). With keys, a model needs a row in a signed registry */
+    bool require_pinned;  /* -EKEYREJECTED for a model without row and sidecar */
 };
 
 /* The one resolver of every entry point: path (X.onnx or X.int8.onnx) or registry id to the bytes that run.

@@ -21,6 +21,9 @@ void vd_lint_add(struct vd_lint *l, int err, const char *fmt, ...) VD_PRINTF(3, 
 /* What an object of either kind says; keys of the wrong type or form are reported and left out. */
 void vd_row_parse(const json_t *o, bool sidecar, struct vd_row *row, struct vd_lint *l);
 
+/* Rows and top of r->json; every rule. */
+int vd_registry_parse(struct vd_registry *r, struct vd_lint *l);
+
 bool vd_id_ok(const char *s);       /* [a-z0-9_]+, at most 255 */
 bool vd_file_name_ok(const char *s); /* X.onnx of [A-Za-z0-9_][A-Za-z0-9._+-]*, at most 255, not X.int8.onnx */
 bool vd_digest_ok(const char *s);   /* 64 lower-case hex digits */
@@ -39,13 +42,20 @@ int vd_regular(const char *path);
 
 /* Inside VMAF_TINY_MODEL_DIR, or there is none: real is the canonical path then, else path itself. */
 int vd_jail(const char *path, char real[VD_MAX_PATH]);
+/* vd_file_read() of what vd_jail() lets in. */
+int vd_read_jailed(const char *path, size_t cap, uint8_t **data, size_t *size);
 
-int vd_json_read(const char *path, json_t **json);
+/* JSON text to an object; path is for messages. */
+int vd_json_parse(const void *data, size_t size, const char *path, json_t **json);
+/* Inside the jail, when jailed. sha256: of the bytes. */
+int vd_json_read(const char *path, bool jailed, json_t **json, char sha256[65]);
 /* Read, change and replace a JSON file while holding the lock of its folder; the result must pass check. */
 typedef int vd_json_change(json_t *json, const char *path, void *arg);
-int vd_json_update(const char *path, vd_json_change *change, vd_json_change *check, void *arg);
+/* text: the bytes that were written; NULL: not wanted. */
+int vd_json_update(const char *path, vd_json_change *change, vd_json_change *check, void *arg, char **text, size_t *size);
+int vd_lock_folder(const char *path); /* of path; a descriptor that is closed to unlock, or -1: there are no locks there */
 /* quant_mode and int8_sha256 of a row or sidecar; both are removed for fp32, which has no digest. */
-struct vd_quant { enum vd_quant_mode mode; const char *int8_sha256, *onnx; };
+struct vd_quant { enum vd_quant_mode mode; const char *int8_sha256, *onnx, *sidecar; };
 int vd_quant_put(json_t *o, const struct vd_quant *q);
 
 #endif

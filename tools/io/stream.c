@@ -116,9 +116,15 @@ int vd_sink_check(const char *path, bool force, int from_fd)
     return 0;
 }
 
-int vd_sink_open(struct vd_sink *s, const char *path)
+bool vd_sink_is_direct(const char *path)
 {
     struct stat st;
+
+    return is_stdout(path) || is_descriptor_name(path) || (!stat(path, &st) && !S_ISREG(st.st_mode));
+}
+
+int vd_sink_open(struct vd_sink *s, const char *path)
+{
     int rc = 0;
 
     *s = (struct vd_sink){.name = path, .fd = -1};
@@ -128,7 +134,7 @@ int vd_sink_open(struct vd_sink *s, const char *path)
         s->direct = s->is_open = true;
         return 0;
     }
-    if (is_descriptor_name(path) || (!stat(path, &st) && !S_ISREG(st.st_mode))) {
+    if (vd_sink_is_direct(path)) {
         do
             s->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         while (s->fd < 0 && errno == EINTR);

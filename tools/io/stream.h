@@ -37,6 +37,7 @@ struct vd_sink {
 /* Could path be opened? -EEXIST: a file is there and force is off; -EISDIR; -EINVAL: it is the same file as from_fd (< 0: none), or
  * standard output is a terminal. Creates nothing. */
 int vd_sink_check(const char *path, bool force, int from_fd);
+bool vd_sink_is_direct(const char *path); /* is written to as it is, not replaced */
 int vd_sink_open(struct vd_sink *s, const char *path);
 /* All n bytes, or a negative errno; -EPIPE when nobody reads. */
 int vd_sink_write(struct vd_sink *s, const void *data, size_t n);
