@@ -249,10 +249,16 @@ static int run(int argc, char **argv)
     }
     if (optind + 1 != argc)
         return vd_usage(&vd_cmd_bench, "name one model: a path, or a registry id");
+    struct vd_sandbox box = {0};
+    vd_allow_model(&box, &o.run, argv[optind]);
+    int code = vd_confine(&vd_cmd_bench, &box, &o.run);
+    if (code)
+        return code;
     struct subject *b = vd_calloc(2, sizeof(*b));
     if (!b)
         return vd_report(vd_nomem(2 * sizeof(*b)));
-    int n = 1, code = make(&b[0], argv[optind], &o, o.run.baseline);
+    int n = 1;
+    code = make(&b[0], argv[optind], &o, o.run.baseline);
     if (!code && !o.run.baseline && strcmp(b[0].info.quant_mode, "fp32") && b[0].info.pinned) {
         code = make(&b[1], argv[optind], &o, true);
         n = 2;
@@ -274,9 +280,9 @@ const struct vd_cmd vd_cmd_bench = {
             "a second. For a model that opens as int8 the fp32 file runs in turn with it, A B A B, and the\n"
             "ratio of the two is printed; a warning says so when int8 is the slower one on this machine.\n"
             "\n"
-            "  --size WxH       picture size, where the model's is not fixed (1280x720)\n"
-            "  --runs N         measurements of each (9); what takes less than 20 ms runs several times in one\n"
-            "  --json           print JSON\n"
+            "  --size WxH          picture size, where the model's is not fixed (1280x720)\n"
+            "  --runs N            measurements of each (9); what takes less than 20 ms runs several times in one\n"
+            "  --json              print JSON\n"
             VD_RUN_HELP
             "\n"
             "Exit codes: 0 done (also when int8 is slower), 2 usage or no such file, 4 the model was refused, 5 no room or no memory.\n"

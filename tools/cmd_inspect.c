@@ -299,8 +299,8 @@ const struct vd_cmd vd_cmd_inspect = {
             "says which file opens when MODEL is given to another command, and whether its digest is on\n"
             "record. MODEL is the path of any .onnx file (that very file is looked at) or a registry id.\n"
             "\n"
-            "  --operators      print the table of operators that run, and nothing else\n"
-            "  --size WxH       picture size for the cost, where the model's is not fixed (1280x720)\n"
+            "  --operators         print the table of operators that run, and nothing else\n"
+            "  --size WxH          picture size for the cost, where the model's is not fixed (1280x720)\n"
             VD_RUN_HELP
             "\n"
             "Exit codes: 0 it runs, 2 usage or no such file, 4 it is refused.\n"
