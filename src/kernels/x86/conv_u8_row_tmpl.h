@@ -42,10 +42,8 @@ VR_INLINE void vr_group(vd_vi acc[][VR_NV], const uint8_t *s, const int8_t *w, c
     }
 }
 
-VR_INLINE void vr_sums(const struct vr_job *j, vd_vi acc[][VR_NV], int x, const int np, const ptrdiff_t pixel)
+VR_INLINE void vr_first(const struct vr_job *j, vd_vi acc[][VR_NV], const int np)
 {
-    const int8_t *w = j->weight;
-
     VR_UNROLL
     for (int v = 0; v < VR_NV; v++) {
         const vd_vi first = vi_load((const int16_t *)(const void *)(j->c->tail.bias32 + j->block * VD_LANES + v * VV_LANES));
@@ -53,6 +51,13 @@ VR_INLINE void vr_sums(const struct vr_job *j, vd_vi acc[][VR_NV], int x, const 
         for (int p = 0; p < np; p++)
             acc[p][v] = first;
     }
+}
+
+VR_INLINE void vr_sums(const struct vr_job *j, vd_vi acc[][VR_NV], int x, const int np, const ptrdiff_t pixel)
+{
+    const int8_t *w = j->weight;
+
+    vr_first(j, acc, np);
     for (int ky = 0; ky < j->c->shape.kh; ky++) {
         const uint8_t *row = j->src[ky] + x * pixel;
         for (int k = 0; k < j->steps; k++, row += j->step) {
@@ -88,11 +93,12 @@ static __attribute__((noinline)) void vr_finish_f32(struct vr_job *j, vd_vi acc[
 
 typedef void vr_tile_fn(struct vr_job *j, int x, int n);
 
-#define VR_TILE(np, name, pixel) \
+/* n: pixels of the tile that are in the row; sums: vr_sums or another that makes them. */
+#define VR_TILE(np, name, sums_of, pixel) \
     static __attribute__((noinline)) void tile_##np##_##name(struct vr_job *j, int x, int n) \
     { \
         vd_vi acc[np][VR_NV]; \
-        vr_sums(j, acc, x, np, pixel); \
+        sums_of(j, acc, x, np, pixel); \
         if (j->c->tail.to_bytes) { \
             vr_finish_u8(j, acc, x, np); \
         } else { /* a copy, so that acc has no address and stays in registers */ \
@@ -112,6 +118,28 @@ static inline int vr_along(const struct vd_row_shape *s) { return s->kind == VD_
 static inline size_t vr_groups(const struct vd_row_shape *s)
 {
     return ((size_t)s->kw + (size_t)vr_along(s) - 1) / (size_t)vr_along(s) * (((size_t)s->ic + 3) / 4);
+}
+
+/* The tiles of all blocks of a row; fn: of 16, 8 and 4 pixels, the first two may be NULL. block: bytes of weights of one. */
+static inline void vr_rows(struct vr_job *j, vr_tile_fn *const fn[3], size_t block, void *dst, size_t dst_block, const float *residual,
+                           size_t residual_block, int width)
+{
+    const struct vd_row_conv *c = j->c;
+
+    vr_tail_init(&j->tail, &c->tail);
+    for (int ob = 0; ob * VD_LANES < c->shape.oc; ob++) {
+        j->block = ob;
+        j->weight = (const int8_t *)c->weight + (size_t)ob * block;
+        j->dst = (uint8_t *)dst + (size_t)ob * dst_block;
+        j->residual = residual ? (const float *)(const void *)((const char *)residual + (size_t)ob * residual_block) : NULL;
+        vr_tail_block(&j->tail, &c->tail, ob, c->shape.oc);
+        for (int x = 0, n; x < width; x += n) {
+            const int left = width - x;
+            n = fn[0] ? vr_tile(left) : fn[1] && left > 4 ? 8 : 4;
+            fn[n == 16 ? 0 : n == 8 ? 1 : 2](j, x, n < left ? n : left);
+        }
+    }
+    vr_tail_end(&j->tail, &c->tail);
 }
 
 /* [oc block][ky][kx][ic / 4][16][ic % 4], first layer without dilation [oc block][ky][kx / 4][16][kx % 4] */
