@@ -9,4 +9,5 @@ void vd_kernels_init_avx512vnni(struct vd_kernels *k)
     k->range_f32 = vd_range_f32_avx512vnni;
     k->quantize_pair = vd_quantize_pair_avx512vnni;
     vd_conv_u8_row_avx512vnni(&k->row);
+    vd_conv_f32_row_avx512vnni(&k->row);
 }

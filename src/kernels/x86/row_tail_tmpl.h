@@ -81,7 +81,10 @@ VR_INLINE void vr_finish(struct vr_tail *t, vd_v x, const int v, float *out, con
     vv_store(out, vv_keep(x, t->lanes[v]));
 }
 
-/* Pixels that the next tile takes, out of 16, 8 and 4: the last ones may lie up to three pixels past the row. */
-static inline int vr_tile(int left) { return left > 12 ? 16 : left > 4 ? 8 : 4; }
+/* Pixels that the next tile takes: its last ones may lie past the row, but not past the slack. */
+static inline int vr_tile(int left)
+{
+    return left > VR_LARGE - VR_SMALL ? VR_LARGE : left > VR_SMALL ? VR_MIDDLE : VR_SMALL;
+}
 
 #endif

@@ -5,6 +5,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+/* Rows: pixels of a tile, largest first; Winograd: tiles that are summed together. */
+enum { VR_LARGE = 6, VR_MIDDLE = 4, VR_SMALL = 2, VR_WINO = 6 };
 /* The vectors that conv_tiles_tmpl.h is written in: AVX2 and FMA. */
 typedef __m256 vd_v;
 typedef __m256i vd_vi, vd_mask;
@@ -33,6 +35,36 @@ static inline vd_v vv_mul(vd_v a, vd_v b) { return _mm256_mul_ps(a, b); }
 static inline vd_v vv_min(vd_v a, vd_v b) { return _mm256_min_ps(a, b); }
 static inline vd_v vv_max(vd_v a, vd_v b) { return _mm256_max_ps(a, b); }
 static inline vd_v vv_fma(vd_v a, vd_v b, vd_v c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vd_v vv_sub(vd_v a, vd_v b) { return _mm256_sub_ps(a, b); }
+static inline vd_v vv_nfma(vd_v a, vd_v b, vd_v c) { return _mm256_fnmadd_ps(a, b, c); } /* c - a * b */
+static inline vd_v vv_keep(vd_v v, vd_mask m) { return _mm256_and_ps(v, _mm256_castsi256_ps(m)); } /* 0 where m is off */
+static inline vd_v vv_pick(vd_mask m, vd_v a, vd_v b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m)); }
+static inline vd_mask vv_nan(vd_v v, vd_mask m) { return _mm256_and_si256(m, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q))); }
+static inline vd_mask vm_or(vd_mask a, vd_mask b) { return _mm256_or_si256(a, b); }
+static inline vd_mask vm_none(void) { return _mm256_setzero_si256(); }
+static inline int vm_any(vd_mask m) { return !_mm256_testz_si256(m, m); }
+static inline float vv_lowest(vd_v v)
+{
+    __m128 a = _mm_min_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+    a = _mm_min_ps(a, _mm_movehl_ps(a, a));
+    return _mm_cvtss_f32(_mm_min_ss(a, _mm_movehdup_ps(a)));
+}
+static inline float vv_highest(vd_v v)
+{
+    __m128 a = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+    a = _mm_max_ps(a, _mm_movehl_ps(a, a));
+    return _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)));
+}
+/* The sums of the lanes of 8 vectors, in their order. */
+static inline vd_v vv_add_lanes(const vd_v v[8])
+{
+    const vd_v a = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+    const vd_v b = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]), _mm256_hadd_ps(v[6], v[7]));
+
+    return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+}
 
 static inline vd_vi vi_zero(void) { return _mm256_setzero_si256(); }
 static inline vd_vi vi_set1(int32_t v) { return _mm256_set1_epi32(v); }

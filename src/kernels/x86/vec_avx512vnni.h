@@ -5,6 +5,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+/* Rows: pixels of a tile, largest first; Winograd: tiles that are summed together. */
+enum { VR_LARGE = 16, VR_MIDDLE = 8, VR_SMALL = 4, VR_WINO = 12 };
 /* The vectors that conv_tiles_tmpl.h is written in: AVX-512 F, BW, DQ, VL and VNNI. */
 typedef __m512 vd_v;
 typedef __m512i vd_vi;
@@ -44,6 +46,23 @@ static inline vd_mask vm_none(void) { return 0; }
 static inline int vm_any(vd_mask m) { return m != 0; }
 static inline float vv_lowest(vd_v v) { return _mm512_reduce_min_ps(v); }
 static inline float vv_highest(vd_v v) { return _mm512_reduce_max_ps(v); }
+static inline vd_v vv_sub(vd_v a, vd_v b) { return _mm512_sub_ps(a, b); }
+static inline vd_v vv_nfma(vd_v a, vd_v b, vd_v c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a * b */
+/* The sums of the lanes of 16 vectors, in their order. */
+static inline vd_v vv_add_lanes(const vd_v v[16])
+{
+    vd_v s[4];
+
+    for (int i = 0; i < 4; i++) { /* in each quarter, of vectors 4 i to 4 i + 3 */
+        const vd_v *u = v + 4 * i;
+        const vd_v a = _mm512_add_ps(_mm512_unpacklo_ps(u[0], u[1]), _mm512_unpackhi_ps(u[0], u[1]));
+        const vd_v b = _mm512_add_ps(_mm512_unpacklo_ps(u[2], u[3]), _mm512_unpackhi_ps(u[2], u[3]));
+        s[i] = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+    }
+    const vd_v a = _mm512_add_ps(_mm512_shuffle_f32x4(s[0], s[1], 0x88), _mm512_shuffle_f32x4(s[0], s[1], 0xdd));
+    const vd_v b = _mm512_add_ps(_mm512_shuffle_f32x4(s[2], s[3], 0x88), _mm512_shuffle_f32x4(s[2], s[3], 0xdd));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+}
 
 /* sum + a pair's two products in each lane: vpdpwssd, which does not saturate. Written out, because gcc 12 moves and
  * spills the sums around the intrinsic. */

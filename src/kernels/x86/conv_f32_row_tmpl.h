@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_CONV_F32_ROW_TMPL_H
+#define VD_CONV_F32_ROW_TMPL_H
+
+#include <string.h>
+#include "kernels/x86/row_tail_tmpl.h"
+
+/* Row convolutions of floats, summed as they stand. A tile is some neighbouring pixels of one block of output channels, whose sums stay
+ * in registers; one input value is broadcast from memory against the weights of a block. Each sum is made in the order (ky, kx, ic),
+ * wherever the row is cut. */
+
+struct vr_float_job {
+    const struct vd_row_conv *c;
+    const float *const *src;
+    size_t src_block;      /* floats */
+    ptrdiff_t step, pixel; /* floats between taps along the row, and between neighbouring output pixels */
+    const float *weight;   /* of this block */
+    int block;
+    float *dst;            /* pixel 0 of the block */
+    const float *residual;
+    struct vr_tail tail;
+};
+
+VR_INLINE void vr_zero_sums(vd_v acc[][VR_NV], const int np)
+{
+    VR_UNROLL
+    for (int p = 0; p < np; p++)
+        VR_UNROLL
+        for (int v = 0; v < VR_NV; v++)
+            acc[p][v] = vv_zero();
+}
+
+/* One input value of each pixel against a block's weights. */
+VR_INLINE void vr_one(vd_v acc[][VR_NV], const float *s, const float *w, const int np, const ptrdiff_t pixel)
+{
+    vd_v weight[VR_NV];
+
+    VR_UNROLL
+    for (int v = 0; v < VR_NV; v++)
+        weight[v] = vv_load(w + v * VV_LANES);
+    VR_UNROLL
+    for (int p = 0; p < np; p++) {
+        const vd_v x = vv_set1(s[p * pixel]);
+        VR_UNROLL
+        for (int v = 0; v < VR_NV; v++)
+            acc[p][v] = vv_fma(weight[v], x, acc[p][v]);
+    }
+}
+
+VR_INLINE void vr_dense_sums(const struct vr_float_job *j, vd_v acc[][VR_NV], int x, const int np, const ptrdiff_t pixel)
+{
+    const struct vd_row_shape *s = &j->c->shape;
+    const float *w = j->weight;
+
+    vr_zero_sums(acc, np);
+    for (int ky = 0; ky < s->kh; ky++) {
+        const float *row = j->src[ky] + x * pixel;
+        for (int kx = 0; kx < s->kw; kx++, row += j->step) {
+            const float *block = row;
+            for (int left = s->ic; left > 0; left -= VD_LANES, block += j->src_block)
+                for (int i = 0; i < (left < VD_LANES ? left : VD_LANES); i++, w += VD_LANES)
+                    vr_one(acc, block + i, w, np, pixel);
+        }
+    }
+}
+
+VR_INLINE void vr_depthwise_sums(const struct vr_float_job *j, vd_v acc[][VR_NV], int x, const int np, const ptrdiff_t pixel)
+{
+    const struct vd_row_shape *s = &j->c->shape;
+    const float *w = j->weight;
+
+    vr_zero_sums(acc, np);
+    for (int ky = 0; ky < s->kh; ky++) {
+        const float *row = j->src[ky] + (size_t)j->block * j->src_block + x * pixel;
+        for (int kx = 0; kx < s->kw; kx++, row += j->step, w += VD_LANES)
+            VR_UNROLL
+            for (int v = 0; v < VR_NV; v++) {
+                const vd_v weight = vv_load(w + v * VV_LANES);
+                VR_UNROLL
+                for (int p = 0; p < np; p++)
+                    acc[p][v] = vv_fma(weight, vv_load(row + p * pixel + v * VV_LANES), acc[p][v]);
+            }
+    }
+}
+
+typedef void vr_float_tile_fn(struct vr_float_job *j, int x, int n);
+
+/* n: pixels of the tile that are in the row; np: that it makes */
+static __attribute__((noinline)) void vr_finish_row(struct vr_float_job *j, vd_v acc[][VR_NV], int x, int n)
+{
+    float *out = j->dst + (ptrdiff_t)x * VD_LANES;
+    const float *residual = j->residual ? j->residual + (ptrdiff_t)x * VD_LANES : NULL;
+    struct vr_tail t = j->tail;
+
+    for (int p = 0; p < n; p++, out += VD_LANES)
+        VR_UNROLL
+        for (int v = 0; v < VR_NV; v++)
+            vr_finish(&t, acc[p][v], v, out + v * VV_LANES, residual ? residual + p * VD_LANES + v * VV_LANES : NULL);
+    if (t.range)
+        j->tail = t;
+}
+
+#define VR_FLOAT_TILE(np, name, sums_of, pixel) \
+    static __attribute__((noinline)) void tile_##name(struct vr_float_job *j, int x, int n) \
+    { \
+        vd_v acc[np][VR_NV], sums[np][VR_NV]; \
+        sums_of(j, acc, x, np, pixel); \
+        VR_UNROLL \
+        for (int p = 0; p < np; p++) /* a copy, so that acc has no address and stays in registers */ \
+            VR_UNROLL \
+            for (int v = 0; v < VR_NV; v++) \
+                sums[p][v] = acc[p][v]; \
+        vr_finish_row(j, sums, x, n); \
+    }
+#define VR_FLOAT_TILES(name, sums_of, pixel) \
+    VR_FLOAT_TILE(VR_LARGE, name##_large, sums_of, pixel) \
+    VR_FLOAT_TILE(VR_MIDDLE, name##_middle, sums_of, pixel) \
+    VR_FLOAT_TILE(VR_SMALL, name##_small, sums_of, pixel)
+
+VR_FLOAT_TILES(dense1, vr_dense_sums, VD_LANES)
+VR_FLOAT_TILES(dense2, vr_dense_sums, 2 * VD_LANES)
+VR_FLOAT_TILES(first1, vr_dense_sums, 1)
+VR_FLOAT_TILES(first2, vr_dense_sums, 2)
+VR_FLOAT_TILE(VR_SMALL, any, vr_dense_sums, j->pixel)
+VR_FLOAT_TILES(depthwise1, vr_depthwise_sums, VD_LANES)
+VR_FLOAT_TILES(depthwise2, vr_depthwise_sums, 2 * VD_LANES)
+VR_FLOAT_TILE(VR_SMALL, depthwise_any, vr_depthwise_sums, j->pixel)
+
+static void vr_conv_f32(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
+                        const float *residual, size_t residual_block, int width)
+{
+    static vr_float_tile_fn *const dense[5][3] = {
+        {tile_dense1_large, tile_dense1_middle, tile_dense1_small}, {tile_dense2_large, tile_dense2_middle, tile_dense2_small},
+        {tile_first1_large, tile_first1_middle, tile_first1_small}, {tile_first2_large, tile_first2_middle, tile_first2_small},
+        {NULL, NULL, tile_any},
+    };
+    static vr_float_tile_fn *const depthwise[3][3] = {
+        {tile_depthwise1_large, tile_depthwise1_middle, tile_depthwise1_small},
+        {tile_depthwise2_large, tile_depthwise2_middle, tile_depthwise2_small},
+        {NULL, NULL, tile_depthwise_any},
+    };
+    const struct vd_row_shape *s = &c->shape;
+    const int lanes = s->kind == VD_ROW_FIRST ? 1 : VD_LANES, any = s->stride > 2;
+    vr_float_tile_fn *const *fn = s->kind == VD_ROW_DEPTHWISE ? depthwise[any ? 2 : s->stride - 1]
+                                                              : dense[any ? 4 : (s->kind == VD_ROW_FIRST ? 2 : 0) + s->stride - 1];
+    struct vr_float_job j = {.c = c, .src = (const float *const *)src, .src_block = src_block / sizeof(float),
+                             .step = (ptrdiff_t)s->dilation * lanes, .pixel = (ptrdiff_t)s->stride * lanes};
+    const size_t block = (size_t)(s->kh * s->kw) * (size_t)(s->kind == VD_ROW_DEPTHWISE ? 1 : s->ic) * VD_LANES;
+
+    vr_tail_init(&j.tail, &c->tail);
+    for (int ob = 0; ob * VD_LANES < s->oc; ob++) {
+        j.block = ob;
+        j.weight = (const float *)c->weight + (size_t)ob * block;
+        j.dst = (float *)(void *)((char *)dst + (size_t)ob * dst_block);
+        j.residual = residual ? (const float *)(const void *)((const char *)residual + (size_t)ob * residual_block) : NULL;
+        vr_tail_block(&j.tail, &c->tail, ob, s->oc);
+        for (int x = 0, n; x < width; x += n) {
+            const int left = width - x;
+            n = any ? VR_SMALL : vr_tile(left);
+            fn[n == VR_LARGE ? 0 : n == VR_MIDDLE ? 1 : 2](&j, x, n < left ? n : left);
+        }
+    }
+    vr_tail_end(&j.tail, &c->tail);
+}
+
+/* One output channel: a vector's pixels at a time, each summed over its channels' lanes, which are added at the end. */
+static void vr_last_f32(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
+                        const float *residual, size_t residual_block, int width)
+{
+    const struct vd_row_shape *s = &c->shape;
+    const ptrdiff_t pixel = (ptrdiff_t)s->stride * VD_LANES;
+    struct vr_tail t;
+
+    (void)dst_block, (void)residual_block;
+    vr_tail_init(&t, &c->tail);
+    vr_tail_thin(&t, &c->tail);
+    for (int x = 0; x < width; x += VV_LANES) {
+        const float *w = c->weight;
+        vd_v acc[VV_LANES];
+        VR_UNROLL
+        for (int p = 0; p < VV_LANES; p++)
+            acc[p] = vv_zero();
+        for (int ky = 0; ky < s->kh; ky++)
+            for (int kx = 0; kx < s->kw; kx++) {
+                const float *e = (const float *)src[ky] + x * pixel + (ptrdiff_t)kx * s->dilation * VD_LANES;
+                for (int left = s->ic; left > 0; left -= VD_LANES, e += src_block / sizeof(float))
+                    for (int v = 0; v < VR_NV; v++, w += VV_LANES) {
+                        const vd_v weight = vv_load(w);
+                        VR_UNROLL
+                        for (int p = 0; p < VV_LANES; p++)
+                            acc[p] = vv_fma(weight, vv_load(e + p * pixel + v * VV_LANES), acc[p]);
+                    }
+            }
+        t.lanes[0] = vv_mask(width - x < VV_LANES ? width - x : VV_LANES);
+        vr_finish(&t, vv_add_lanes(acc), 0, (float *)dst + x, residual ? residual + x : NULL);
+    }
+    vr_tail_end(&t, &c->tail);
+}
+
+/* The weights keep the C reference's order. */
+static inline void vr_conv_f32_init(struct vd_row_kernels *k)
+{
+    k->conv_f32[VD_ROW_DENSE] = k->conv_f32[VD_ROW_FIRST] = k->conv_f32[VD_ROW_DEPTHWISE] = vr_conv_f32;
+    k->conv_f32[VD_ROW_LAST] = vr_last_f32;
+}
+
+#endif
