@@ -72,6 +72,8 @@ static bool dynamic_pattern(const struct vd_lower *l, const struct vd_node *conv
     const struct vd_node *dql = node_at(l, producer);
     if (conv->in[0] != dql->out[0] || conv->n_in < 3 || conv->in[2] < 0 || conv->in[2] != dql->out[2])
         return false;
+    if (l->t[dql->in[0]].type != VD_F32) /* the kernels read floats; float16 is widened for DynamicQuantizeLinear as a step of its own */
+        return false;
     const int cast = reader(l, conv->out[0], "Cast");
     if (cast < 0 || l->t[node_at(l, cast)->out[0]].type != VD_F32)
         return false;
