@@ -327,53 +327,91 @@ static void verdict(void **state)
     (void)state;
     struct vd_gate_result r;
     assert_int_equal(gate("learned_filter_v1.onnx", &plain, &r), 0);
-    assert_true(r.pass && !r.skipped && r.pinned && r.all_int8 && r.is_filter);
+    assert_true(r.verdict == VD_PASS && !r.skipped && r.pinned && r.all_int8 && r.is_filter);
     assert_string_equal(r.id, "learned_filter_v1");
     assert_string_equal(r.mode, "dynamic");
     assert_string_equal(r.why, "");
     assert_true(r.budget == 0.01);
     assert_int_equal(r.budget_from, VD_BUDGET_REGISTRY);
     assert_true(r.drop > 0 && r.drop <= 0.0004 && r.drop == 1 - r.plcc); /* what it must show */
-    assert_int_equal(r.pictures, VD_PICTURES);
-    assert_true(r.real_drop > 0 && r.real_drop <= 0.00006);
-    assert_true(r.residue_plcc > 0.99);
-    assert_true(r.gain_fp32 > 2 && fabs(r.gain_fp32 - r.gain_int8) <= 0.04);
+    assert_int_equal(r.n_set, 2);
+    assert_int_equal(r.set[0].n, VD_RECORD_SAMPLES);
+    assert_false(r.set[0].realistic);
+    close_to(r.set[0].cell[0].drop, r.drop, 1e-12);
+    assert_true(r.set[0].cell[0].upper > r.drop && r.set[0].cell[0].upper < 1.1 * r.drop); /* noise is alike everywhere */
+    const struct vd_set *s = &r.set[1];
+    const struct vd_cell *c = s->cell;
+    assert_true(s->realistic && s->has_clean && s->n == VD_PICTURES && c->picture);
+    assert_true(c->drop > 0 && c->drop <= 0.00006 && c->upper > c->drop);
+    assert_true(vd_compare_plcc(&c->added) > 0.99);
+    assert_true(c->gain[0] > 2 && fabs(c->gain_loss) <= 0.04 && c->gain_loss_worst >= c->gain_loss);
+    assert_true(fabs(c->slope - 1) < 0.002 && fabs(c->offset) < 0.002 && c->srocc > 0.998);
+    assert_true(c->psnr > 40 && c->psnr_least <= c->psnr && c->ssim_least > 0.95);
+    for (int i = 0; i < r.n_rule; i++)
+        assert_int_equal(r.rule[i].verdict, VD_PASS);
+    vd_gate_result_free(&r);
+}
 
+/* All that is said, as bytes. */
+static bool same_result(const struct vd_gate_result *a, const struct vd_gate_result *b)
+{
+    bool same = a->n_set == b->n_set && a->n_rule == b->n_rule && a->verdict == b->verdict && !memcmp(&a->plcc, &b->plcc, sizeof a->plcc);
+    for (int i = 0; same && i < a->n_set; i++) {
+        const struct vd_cell *x = a->set[i].cell, *y = b->set[i].cell;
+        same = x->n == y->n && !memcmp(x->frame, y->frame, (size_t)x->n * sizeof(*x->frame)) && x->n_kept == y->n_kept &&
+               !memcmp(&x->upper, &y->upper, sizeof x->upper) && !memcmp(&x->srocc, &y->srocc, sizeof x->srocc);
+    }
+    return same;
 }
 
 static void verdict_everywhere(void **state)
 {
     (void)state;
-    struct vd_gate_result r, again, other;
+    struct vd_gate_result r, again;
     struct vd_gate_opts o = plain;
     make_small();
     assert_int_equal(gate("learned_filter_v1.onnx", &o, &r), 0);
-    assert_int_equal(r.pictures, VD_PICTURES);
+    assert_int_equal(r.set[1].n, VD_PICTURES);
     assert_int_equal(gate("learned_filter_v1.int8.onnx", &o, &again), 0); /* either file names the model */
-    assert_memory_equal(&again, &r, sizeof r);
+    assert_true(same_result(&r, &again));
+    vd_gate_result_free(&again);
     o.threads = 1;
     assert_int_equal(gate("learned_filter_v1.onnx", &o, &again), 0);
-    assert_memory_equal(&again, &r, sizeof r);
+    assert_true(same_result(&r, &again));
+    vd_gate_result_free(&again);
     o.kernels = "c";
-    o.quick = true;
-    assert_int_equal(gate("learned_filter_v1.onnx", &o, &other), 0);
-    close_to(other.drop, r.drop, 5e-8); /* fp32 sums differ in their last bits between kernel sets; six digits do not */
-    assert_int_equal(other.pictures, 0);
+    o.compat = true;
+    assert_int_equal(gate("learned_filter_v1.onnx", &o, &again), 0);
+    close_to(again.drop, r.drop, 5e-8); /* fp32 sums differ in their last bits between kernel sets; six digits do not */
+    assert_int_equal(again.n_set, 1);
+    assert_null(again.set[0].cell);
+    vd_gate_result_free(&again);
+    vd_gate_result_free(&r);
 }
 
 static void budgets(void **state)
 {
     (void)state;
     struct vd_gate_result r;
-    struct vd_gate_opts o = {.budget = 1e-6, .quick = true};
+    struct vd_gate_opts o = {.budget = 1e-6, .compat = true};
     make_small();
     assert_int_equal(gate("learned_filter_v1.onnx", &o, &r), 0);
-    assert_false(r.pass);
+    assert_int_equal(r.verdict, VD_FAIL);
     assert_int_equal(r.budget_from, VD_BUDGET_GIVEN);
     assert_non_null(strstr(r.why, " on the record's samples is over the budget of 0.0000"));
     o.budget = r.drop; /* at most: inside */
+    vd_gate_result_free(&r);
     assert_int_equal(gate("learned_filter_v1.onnx", &o, &r), 0);
-    assert_true(r.pass);
+    assert_int_equal(r.verdict, VD_PASS);
+    vd_gate_result_free(&r);
+    o.compat = false; /* but the bound is not */
+    assert_int_equal(gate("learned_filter_v1.onnx", &o, &r), 0);
+    const struct vd_rule *u = r.rule; /* pictures of this size are over it, which is another rule */
+    while (u < r.rule + r.n_rule && !(u->set == 0 && u->verdict))
+        u++;
+    assert_true(u < r.rule + r.n_rule && u->verdict == VD_INSUFFICIENT && u->value <= u->limit && u->upper > u->limit);
+    assert_non_null(strstr(u->why, "16 samples cannot decide"));
+    vd_gate_result_free(&r);
 }
 
 static void skipped(void **state)
@@ -381,9 +419,10 @@ static void skipped(void **state)
     (void)state;
     struct vd_gate_result r;
     assert_int_equal(gate("smoke_v0.onnx", &plain, &r), 0);
-    assert_true(r.skipped && !r.pass);
+    assert_true(r.skipped && !r.n_set);
     assert_string_equal(r.id, "smoke_v0");
     assert_string_equal(r.mode, "fp32");
+    vd_gate_result_free(&r);
 }
 
 static void errors(void **state)
@@ -402,7 +441,6 @@ static void errors(void **state)
     assert_int_equal(vd_file_read(int8, VD_MAX_MODEL, &data, &size), 0);
     assert_int_equal(remove(int8), 0);
     assert_int_equal(gate("learned_filter_v1.onnx", &plain, &r), -ENOENT);
-    assert_false(r.pass);
     data[size / 2] ^= 1;
     assert_true(temp_put(int8, data, size));
     assert_int_equal(gate("learned_filter_v1.onnx", &plain, &r), -EKEYREJECTED);
@@ -411,9 +449,10 @@ static void errors(void **state)
     /* Neither row nor sidecar: gated, unpinned, by the default budget; without an int8 file there is nothing to gate. */
     assert_int_equal(remove(temp_path(&dir, "registry.json")), 0);
     assert_int_equal(remove(temp_path(&dir, "learned_filter_v1.json")), 0);
-    o = (struct vd_gate_opts){.budget = -1, .quick = true};
+    o = (struct vd_gate_opts){.budget = -1, .compat = true};
     assert_int_equal(gate("learned_filter_v1.onnx", &o, &r), 0);
-    assert_true(r.pass && !r.pinned && r.budget == 0.01 && r.budget_from == VD_BUDGET_DEFAULT);
+    assert_true(r.verdict == VD_PASS && !r.pinned && r.budget == 0.01 && r.budget_from == VD_BUDGET_DEFAULT);
+    vd_gate_result_free(&r);
     assert_int_equal(remove(int8), 0);
     assert_int_equal(gate("learned_filter_v1.onnx", &o, &r), -ENOENT);
     assert_non_null(strstr(vd_reason(), "quantise it first"));
@@ -424,11 +463,12 @@ static void errors(void **state)
 static void no_memory(void **state)
 {
     (void)state;
-    const struct vd_gate_opts o = {.budget = -1, .quick = true, .threads = 1};
+    const struct vd_gate_opts o = {.budget = -1, .threads = 1, .keep = true};
     struct vd_gate_result r;
     make_small();
     const size_t before = vd_mem_count();
     assert_int_equal(gate("learned_filter_v1.onnx", &o, &r), 0);
+    vd_gate_result_free(&r);
     const size_t total = vd_mem_count() - before, step = total / 100 + 1;
     for (size_t at = 1; at <= total; at += step) {
         vd_mem_fail_at(at, 1);

@@ -195,10 +195,31 @@ static void test_long(void **state)
     }
 }
 
+/* g = r(s); print([g.integers(0, n) for n in of], r(s).integers(0, 3000000000, size=6)) */
+static void test_below(void **state)
+{
+    (void)state;
+    static const uint32_t of[] = {1, 2, 3, 10, 16, 300, 1u << 31, 0xffffffffu, (1u << 31) + 1, (1u << 31) + 1, 7};
+    enum { N = sizeof of / sizeof *of };
+    static const struct { uint64_t seed; uint32_t each[N], same[6]; } want[] = {
+        {0, {0u, 1u, 1u, 5u, 4u, 92u, 87989972u, 323153948u, 376383645u, 1746484540u, 4u}, {2551872677u, 1910885061u, 1533409439u, 809360140u, 923488268u, 122920571u}},
+        {5, {0u, 1u, 2u, 0u, 12u, 140u, 1106653215u, 2706834549u, 596836679u, 823278402u, 3u}, {2415008770u, 67959658u, 1545976682u, 1890702091u, 857404139u, 2938571141u}},
+    };
+    for (size_t k = 0; k < sizeof want / sizeof *want; k++) {
+        struct vd_rng r;
+        vd_rng_seed(&r, want[k].seed);
+        for (int i = 0; i < N; i++)
+            assert_int_equal(vd_rng_below(&r, of[i]), want[k].each[i]);
+        vd_rng_seed(&r, want[k].seed);
+        for (int i = 0; i < 6; i++)
+            assert_int_equal(vd_rng_below(&r, 3000000000u), want[k].same[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_raw),    cmocka_unit_test(test_floats), cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_below), cmocka_unit_test(test_raw),    cmocka_unit_test(test_floats), cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_halves), cmocka_unit_test(test_reseed), cmocka_unit_test(test_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <math.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,19 +12,28 @@
 #include "common/mem.h"
 #include "common/status.h"
 #include "gate/gate.h"
+<<<<<<< HEAD
 #include "io/stream.h"
+=======
+#include "gate_report.h"
+#include "gate_sources.h"
+>>>>>>> ef562fe (Gate: judge every output by a bound, slope, offset, ranks and what a filter loses; frames of clips as samples)
 #include "trust/trust.h"
 
 static const char help[] =
     "Usage: vmaf-dnn gate [MODEL|ID]... [OPTION]...\n"
     "       vmaf-dnn gate --all [OPTION]...\n"
     "\n"
-    "Is the int8 file as good as the fp32 file? Both run on the same samples; 1 - PLCC (Pearson's correlation of all\n"
-    "their outputs) may be at most the model's budget, on each of two sets:\n"
+    "Is the int8 file as good as the fp32 file? Both run on the same samples, and what comes out is compared:\n"
     "  - ADR-0174's 16 samples, numpy.random.default_rng(0).random(shape, dtype=float32), one after the other\n"
     "  - 12 synthetic pictures, where the input is a picture; blurred and compressed for a filter\n"
-    "For a filter also the correlation of what it adds (output - input), and the PSNR that each file gains.\n"
+    "  - frames of the clips and arrays that are given\n"
+    "1 - PLCC (Pearson's correlation) may be at most the model's budget on each set, and so may its upper 95 % bound: when\n"
+    "the drop is inside and the bound is not, the samples are too few to tell. On pictures, clips and arrays also slope, offset\n"
+    "and SROCC are held to limits; for a filter PSNR and SSIM of int8 to fp32, and the gain of PSNR that is lost; for a\n"
+    "score its error. The limits are quant_gate of the registry, else the defaults of docs/formats.md.\n"
     "\n"
+<<<<<<< HEAD
     "  --all               every model of the registry; the default when no model is named\n"
     "  --budget X          allow this drop, 0 to 1 (default: quant_accuracy_budget_plcc of the registry, else 0.01)\n"
     "  --json FILE         write the figures to FILE too\n"
@@ -34,22 +43,44 @@ static const char help[] =
     "  --registry FILE     default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
     "                      model/tiny/registry.json in the current folder, or the installed one\n"
     VD_TRUST_HELP
+=======
+    "  --all            every model of the registry; the default when no model is named\n"
+    "  --clip FILE      also frames of a y4m clip (- is standard input), or an .npy stack; may be given again. A filter sees\n"
+    "                   them whole, a model of a fixed size a window of each\n"
+    "  --array [INPUT=]FILE.npy  a stack of samples, [N,...] of the input's shape; uint8 is divided by 255. Once for each\n"
+    "                   input of a model that has several\n"
+    "  --frames N       how many frames of each clip or stack, drawn by --seed (default: 32; 0: all, which are held in memory)\n"
+    "  --degrade        the clips are clean: damage them as the filter's sidecar says (degradation), so that there is something\n"
+    "                   to gain\n"
+    "  --samples N      of noise and of synthetic pictures, instead of 16 and 12; the line stays that of the first 16\n"
+    "  --seed N         draws frames, windows, and the bound's samples (default: 0)\n"
+    "  --budget X       allow this drop, 0 to 1 (default: quant_accuracy_budget_plcc of the registry, else 0.01)\n"
+    "  --compat         ADR-0174's gate alone: its samples, its line, its exit codes\n"
+    "  --json FILE      write the figures to FILE too\n"
+    "  --threads N      worker threads (default: as many as this process may use)\n"
+    "  --kernels NAME   kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n"
+    "  --registry FILE  default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
+    "                   model/tiny/registry.json in the current folder, or the installed one\n"
+>>>>>>> ef562fe (Gate: judge every output by a bound, slope, offset, ranks and what a filter loses; frames of clips as samples)
     "\n"
-    "  [PASS] ID mode=MODE PLCC=... drop=... budget=... worst_abs=...    or [FAIL], with the reason below it\n"
+    "  [PASS] ID mode=MODE PLCC=... drop=... budget=... worst_abs=...    or [FAIL] or [INSUFFICIENT]: the record's figures,\n"
+    "  then those of each set, then every reason against it\n"
     "  [skip] ID, a model that is not quantised\n"
     "\n"
-    "Exit code: 0 all inside their budget, 1 a model is over it, 2 anything else (no such file, a model that was\n"
-    "refused, a registry that cannot be read, usage), also when another model is over it.\n"
+    "Exit code: 0 every model passes, 1 one fails or its samples are too few to tell, 2 anything else (no such file, a\n"
+    "model that was refused, a registry that cannot be read, usage), also when another model fails.\n"
     "\n"
     "Example:\n"
-    "  vmaf-dnn gate learned_filter_v1\n";
+    "  vmaf-dnn gate learned_filter_v1 --clip crowd.y4m --frames 100 --degrade\n";
 
 enum { EXIT_INSIDE = 0, EXIT_OVER = 1, EXIT_OTHER = 2 };
+enum { DEFAULT_FRAMES = 32 };
 
 const struct vd_cmd vd_cmd_gate;
 
 struct job {
     struct vd_gate_opts o;
+    struct vd_sources sources;
     const char *json_path;
     struct vd_run_opts run;
     bool all, over, other, force;
@@ -57,12 +88,53 @@ struct job {
     bool nomem;
 };
 
+/* What names files: read once all options are known. */
+enum { MAX_FILES = 256 };
+struct files {
+    const char *path[MAX_FILES];
+    bool array[MAX_FILES];
+    int n;
+    long frames;
+    bool degrade;
+};
+
+static int add_file(struct files *f, const char *path, bool array)
+{
+    if (f->n == MAX_FILES)
+        return vd_usage(&vd_cmd_gate, "more than %d clips and arrays", MAX_FILES);
+    f->path[f->n] = path;
+    f->array[f->n++] = array;
+    return 0;
+}
+
+static int read_files(struct job *j, const struct files *f)
+{
+    for (int i = 0; i < f->n; i++) {
+        const int rc = f->array[i] ? vd_sources_add_array(&j->sources, f->path[i], f->frames, j->o.seed)
+                                   : vd_sources_add_clip(&j->sources, f->path[i], f->frames, j->o.seed, f->degrade);
+        if (rc) {
+            vd_report(rc);
+            return EXIT_OTHER;
+        }
+    }
+    j->o.source = j->sources.list;
+    j->o.n_source = j->sources.n;
+    return EXIT_INSIDE;
+}
+
 static int parse(int argc, char **argv, struct job *j)
 {
-    enum { OPT_ALL = 1, OPT_BUDGET, OPT_JSON };
+    enum { OPT_ALL = 1, OPT_BUDGET, OPT_JSON, OPT_CLIP, OPT_ARRAY, OPT_FRAMES, OPT_DEGRADE, OPT_SAMPLES, OPT_SEED, OPT_COMPAT };
     static const struct option longs[] = {
         {"all", no_argument, NULL, OPT_ALL},
+        {"clip", required_argument, NULL, OPT_CLIP},
+        {"array", required_argument, NULL, OPT_ARRAY},
+        {"frames", required_argument, NULL, OPT_FRAMES},
+        {"degrade", no_argument, NULL, OPT_DEGRADE},
+        {"samples", required_argument, NULL, OPT_SAMPLES},
+        {"seed", required_argument, NULL, OPT_SEED},
         {"budget", required_argument, NULL, OPT_BUDGET},
+        {"compat", no_argument, NULL, OPT_COMPAT},
         {"json", required_argument, NULL, OPT_JSON},
         {"threads", required_argument, NULL, VD_OPT_THREADS},
         {"kernels", required_argument, NULL, VD_OPT_KERNELS},
@@ -71,12 +143,39 @@ static int parse(int argc, char **argv, struct job *j)
         {NULL, 0, NULL, 0},
     };
     const struct vd_cmd *c = &vd_cmd_gate;
+<<<<<<< HEAD
+=======
+    struct vd_run_opts run = {0};
+    struct files files = {.frames = DEFAULT_FRAMES};
+>>>>>>> ef562fe (Gate: judge every output by a bound, slope, offset, ranks and what a filter loses; frames of clips as samples)
     char *end;
+    long n;
     int opt;
 
     while ((opt = vd_getopt(c, argc, argv, "f", longs)) != -1)
         switch (opt) {
         case OPT_ALL: j->all = true; break;
+        case OPT_CLIP:
+        case OPT_ARRAY:
+            if (add_file(&files, optarg, opt == OPT_ARRAY))
+                return EXIT_OTHER;
+            break;
+        case OPT_FRAMES:
+            if (!vd_parse_int(optarg, 0, VD_MAX_SAMPLES, &files.frames))
+                return vd_usage(c, "--frames %s: a number from 1 to %d, or 0 for all", optarg, VD_MAX_SAMPLES);
+            break;
+        case OPT_SAMPLES:
+            if (!vd_parse_int(optarg, VD_RECORD_SAMPLES, VD_MAX_SAMPLES, &n))
+                return vd_usage(c, "--samples %s: a number from %d to %d", optarg, VD_RECORD_SAMPLES, VD_MAX_SAMPLES);
+            j->o.samples = (int)n;
+            break;
+        case OPT_SEED:
+            if (!vd_parse_int(optarg, 0, LONG_MAX, &n))
+                return vd_usage(c, "--seed %s: a whole number from 0", optarg);
+            j->o.seed = (uint64_t)n;
+            break;
+        case OPT_DEGRADE: files.degrade = true; break;
+        case OPT_COMPAT: j->o.compat = true; break;
         case OPT_BUDGET:
             j->o.budget = strtod(optarg, &end);
             if (end == optarg || *end || !(j->o.budget >= 0 && j->o.budget <= 1))
@@ -90,79 +189,26 @@ static int parse(int argc, char **argv, struct job *j)
         }
     if (j->all && optind < argc)
         return vd_usage(c, "--all is every model, and '%s' is one: give one or the other", argv[optind]);
+    if (j->o.compat && (files.n || j->o.samples))
+        return vd_usage(c, "--compat is ADR-0174's samples and nothing else: no --clip, --array or --samples beside it");
+    if (files.degrade && !files.n)
+        return vd_usage(c, "--degrade damages the frames of clips, and there is no --clip");
     j->all = optind == argc;
+<<<<<<< HEAD
     j->o.kernels = j->run.kernels;
     j->o.registry = j->run.registry;
     j->o.trusted_keys = j->run.trusted_keys;
     j->o.require_pinned = j->run.require_pinned;
     return EXIT_INSIDE;
+=======
+    j->o.threads = run.threads;
+    j->o.kernels = run.kernels;
+    j->o.registry = run.registry;
+    return read_files(j, &files);
+>>>>>>> ef562fe (Gate: judge every output by a bound, slope, offset, ranks and what a filter loses; frames of clips as samples)
 }
 
 /* --- what came of one model */
-
-static void print_pictures(const struct vd_gate_result *r)
-{
-    printf("       %d pictures: PLCC=%.6f drop=%.6f worst_abs=%.4f\n", r->pictures, r->real_plcc, r->real_drop, r->real_worst_abs);
-    if (r->is_filter)
-        printf("       what it adds: PLCC=%.4f; PSNR gain fp32=%+.3f dB int8=%+.3f dB (%+.3f dB)\n", r->residue_plcc, r->gain_fp32,
-               r->gain_int8, r->gain_int8 - r->gain_fp32);
-}
-
-static void print_result(const struct vd_gate_result *r)
-{
-    static const char *const from[] = {[VD_BUDGET_DEFAULT] = " (default budget)", [VD_BUDGET_REGISTRY] = "", [VD_BUDGET_GIVEN] = " (given budget)"};
-
-    if (r->skipped) {
-        printf("[skip] %s — quant_mode=fp32, no quantised model to gate\n", r->id);
-        return;
-    }
-    printf("[%s] %-19s mode=%s PLCC=%.6f drop=%.6f budget=%.4f worst_abs=%.4f%s%s\n", r->pass ? "PASS" : "FAIL", r->id, r->mode, r->plcc,
-           r->drop, r->budget, r->worst_abs, from[r->budget_from], r->pinned ? "" : " (unpinned: no registry row or sidecar)");
-    if (r->pictures)
-        print_pictures(r);
-    if (!r->all_int8)
-        printf("       not every convolution and matrix product of the int8 file runs in integers\n");
-    if (!r->pass)
-        printf("       %s\n", r->why);
-}
-
-/* JSON has neither NaN nor infinity: null. */
-static void put_number(json_t *o, const char *key, double v) { json_object_set_new(o, key, isfinite(v) ? json_real(v) : json_null()); }
-
-static void put_result(struct job *j, const struct vd_gate_result *r)
-{
-    json_t *o = json_object();
-
-    json_object_set_new(o, "id", json_string(r->id));
-    json_object_set_new(o, "verdict", json_string(r->skipped ? "skip" : r->pass ? "pass" : "fail"));
-    json_object_set_new(o, "mode", json_string(r->mode));
-    if (!r->skipped) {
-        if (!r->pass)
-            json_object_set_new(o, "why", json_string(r->why));
-        json_object_set_new(o, "pinned", json_boolean(r->pinned));
-        json_object_set_new(o, "all_int8", json_boolean(r->all_int8));
-        put_number(o, "budget", r->budget);
-        put_number(o, "plcc", r->plcc);
-        put_number(o, "drop", r->drop);
-        put_number(o, "worst_abs", r->worst_abs);
-        put_number(o, "rmse", r->rmse);
-    }
-    if (r->pictures) {
-        json_t *p = json_object();
-        json_object_set_new(o, "pictures", p);
-        json_object_set_new(p, "count", json_integer(r->pictures));
-        put_number(p, "plcc", r->real_plcc);
-        put_number(p, "drop", r->real_drop);
-        put_number(p, "worst_abs", r->real_worst_abs);
-        put_number(p, "rmse", r->real_rmse);
-        if (r->is_filter) {
-            put_number(p, "added_plcc", r->residue_plcc);
-            put_number(p, "psnr_gain_fp32", r->gain_fp32);
-            put_number(p, "psnr_gain_int8", r->gain_int8);
-        }
-    }
-    j->nomem |= !o || json_array_append_new(j->list, o) < 0;
-}
 
 static void put_error(struct job *j, const char *model, int rc)
 {
@@ -178,6 +224,7 @@ static void put_error(struct job *j, const char *model, int rc)
 static void gate_one(struct job *j, const char *model)
 {
     struct vd_gate_result r;
+    vd_sources_rewind(&j->sources);
     const int rc = vd_gate(model, &j->o, &r);
 
     if (rc) {
@@ -187,9 +234,11 @@ static void gate_one(struct job *j, const char *model)
         j->other = true;
         return;
     }
-    print_result(&r);
-    put_result(j, &r);
-    j->over |= !r.skipped && !r.pass;
+    vd_gate_print(&r, j->o.compat);
+    json_t *o = vd_gate_json(&r);
+    j->nomem |= !o || json_array_append_new(j->list, o) < 0;
+    j->over |= !r.skipped && r.verdict != VD_PASS;
+    vd_gate_result_free(&r);
 }
 
 static int gate_all(struct job *j)
@@ -281,6 +330,7 @@ static int run(int argc, char **argv)
     if (!code && !rc && j.json_path)
         rc = write_json(&j);
     json_decref(j.list);
+    vd_sources_free(&j.sources);
     if (rc) {
         fflush(stdout);
         vd_report(rc);

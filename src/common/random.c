@@ -86,3 +86,16 @@ uint32_t vd_rng_u32(struct vd_rng *r)
 float vd_rng_f32(struct vd_rng *r) { return (float)(vd_rng_u32(r) >> 8) * 0x1p-24f; }
 
 double vd_rng_f64(struct vd_rng *r) { return (double)(vd_rng_u64(r) >> 11) * 0x1p-53; }
+
+uint32_t vd_rng_below(struct vd_rng *r, uint32_t n)
+{
+    if (n <= 1)
+        return 0;
+    uint64_t m = (uint64_t)vd_rng_u32(r) * n;
+    if ((uint32_t)m < n) { /* the low part decides whether the draw is one of the few too many */
+        const uint32_t threshold = (0u - n) % n;
+        while ((uint32_t)m < threshold)
+            m = (uint64_t)vd_rng_u32(r) * n;
+    }
+    return (uint32_t)(m >> 32);
+}

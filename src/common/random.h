@@ -17,5 +17,7 @@ uint64_t vd_rng_u64(struct vd_rng *r);
 uint32_t vd_rng_u32(struct vd_rng *r); /* low half first, then the high half, as NumPy */
 float vd_rng_f32(struct vd_rng *r);    /* random(dtype=float32): (u32 >> 8) * 2^-24 */
 double vd_rng_f64(struct vd_rng *r);   /* random(): (u64 >> 11) * 2^-53 */
+/* integers(0, n), n from 1: Lemire's method on 32-bit draws, which NumPy uses for every n that fits. n 1 draws nothing. */
+uint32_t vd_rng_below(struct vd_rng *r, uint32_t n);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "gate/gate.h"
+#include "gate/measure.h"
 
 #include <math.h>
 
@@ -35,16 +35,32 @@ static void add_chunk(struct vd_compare *c, const float *a, const float *b, size
         m2_b += db * db;
         cov += da * db;
         c->sum_sq += d * d;
+        c->sum_abs += d;
         if (d > c->worst_abs)
             c->worst_abs = d;
     }
-    const double had = (double)c->n, all = had + k, da = mean_a - c->mean_a, db = mean_b - c->mean_b, w = had * k / all;
+    const struct vd_compare chunk = {.n = finite, .mean_a = mean_a, .mean_b = mean_b, .m2_a = m2_a, .m2_b = m2_b, .cov = cov};
+    vd_compare_join(c, &chunk);
+}
+
+void vd_compare_join(struct vd_compare *c, const struct vd_compare *more)
+{
+    c->nonfinite_a |= more->nonfinite_a;
+    c->nonfinite_b |= more->nonfinite_b;
+    c->sum_sq += more->sum_sq;
+    c->sum_abs += more->sum_abs;
+    if (more->worst_abs > c->worst_abs)
+        c->worst_abs = more->worst_abs;
+    if (!more->n)
+        return;
+    const double had = (double)c->n, k = (double)more->n, all = had + k, w = had * k / all;
+    const double da = more->mean_a - c->mean_a, db = more->mean_b - c->mean_b;
     c->mean_a += da * k / all;
     c->mean_b += db * k / all;
-    c->m2_a += m2_a + da * da * w;
-    c->m2_b += m2_b + db * db * w;
-    c->cov += cov + da * db * w;
-    c->n += finite;
+    c->m2_a += more->m2_a + da * da * w;
+    c->m2_b += more->m2_b + db * db * w;
+    c->cov += more->cov + da * db * w;
+    c->n += more->n;
 }
 
 void vd_compare_add(struct vd_compare *c, const float *a, const float *b, size_t n)

@@ -9,6 +9,8 @@ enum { RADIUS = 5, TAPS = 2 * RADIUS + 1 };
 /* exp(-x), x >= 0, without libm: its last bit is a matter of the machine. Relative error below 1e-13 for x up to 100. */
 static double exp_minus(double x)
 {
+    if (x > 100)
+        return 0; /* beside a tap of 1 */
     const double y = -x / 256;
     double term = 1, sum = 1;
     for (int k = 1; k <= 12; k++) {
@@ -22,15 +24,22 @@ static double exp_minus(double x)
 
 static int clamp(int v, int lo, int hi) { return v < lo ? lo : v > hi ? hi : v; }
 
-void vd_blur(float *dst, const float *src, int w, int h, double sigma, float *scratch)
+void vd_gauss_taps(double *tap, int radius, double sigma)
 {
-    double tap[TAPS], sum = 0;
-    for (int i = 0; i < TAPS; i++) {
-        const double d = i - RADIUS;
+    const int taps = 2 * radius + 1;
+    double sum = 0;
+    for (int i = 0; i < taps; i++) {
+        const double d = i - radius;
         sum += tap[i] = exp_minus(d * d / (2 * sigma * sigma));
     }
-    for (int i = 0; i < TAPS; i++)
+    for (int i = 0; i < taps; i++)
         tap[i] /= sum;
+}
+
+void vd_blur(float *dst, const float *src, int w, int h, double sigma, float *scratch)
+{
+    double tap[TAPS];
+    vd_gauss_taps(tap, RADIUS, sigma);
 
     for (int y = 0; y < h; y++) {
         const float *s = src + (size_t)y * (size_t)w;

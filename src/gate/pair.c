@@ -78,17 +78,15 @@ static int concrete(vmaf_dnn_input *in, const vmaf_dnn_slot *s, const struct vd_
         else
             return vd_fail(ENOTSUP, "input '%s': dimension %d is symbolic, and neither batch, height nor width", s->name, i);
     }
-    size_t bytes;
-    if (!vd_count(in->shape, in->rank, &in->count) || !vd_mul(in->count, 8, &bytes))
-        return vd_fail(ERANGE, "input '%s': the product of its dimensions overflows", s->name);
     return 0;
 }
 
 static int make_inputs(struct vd_pair *p, const struct vd_pair_how *how)
 {
     p->in = vd_calloc(p->n_in + 1, sizeof(*p->in));
+    p->natural = vd_calloc(p->n_in + 1, sizeof(*p->natural));
     p->sample = vd_calloc(p->n_in + 1, sizeof(*p->sample));
-    if (!p->in || !p->sample)
+    if (!p->in || !p->natural || !p->sample)
         return vd_nomem(p->n_in * sizeof(*p->in));
     for (size_t i = 0; i < p->n_in; i++) {
         vmaf_dnn_slot a, b;
@@ -101,28 +99,51 @@ static int make_inputs(struct vd_pair *p, const struct vd_pair_how *how)
             rc = concrete(&p->in[i], &a, how);
         if (rc)
             return rc;
-        p->in[i].data = p->sample[i] = vd_calloc(p->in[i].count + 1, sizeof(float));
+        p->natural[i] = p->in[i];
+    }
+    return 0;
+}
+
+static int name_outputs(struct vd_pair *p, int side)
+{
+    vmaf_dnn_output *out = p->out[side] = vd_calloc(p->n_out + 1, sizeof(*out));
+    if (!out)
+        return vd_nomem(p->n_out * sizeof(*out));
+    for (size_t i = 0; i < p->n_out; i++) {
+        vmaf_dnn_slot slot;
+        int rc = vmaf_dnn_session_output(p->session[side], i, &slot);
+        if (rc)
+            return rc;
+        out[i] = (vmaf_dnn_output){.name = slot.name, .type = slot.type == VMAF_DNN_F16 ? VMAF_DNN_F32 : slot.type};
+    }
+    return 0;
+}
+
+static int make_samples(struct vd_pair *p)
+{
+    for (size_t i = 0; i < p->n_in; i++) {
+        vmaf_dnn_input *in = &p->in[i];
+        size_t bytes;
+        if (!vd_count(in->shape, in->rank, &in->count) || !vd_mul(in->count, 8, &bytes))
+            return vd_fail(ERANGE, "input '%s': the product of its dimensions overflows", in->name);
+        vd_free(p->sample[i]);
+        in->data = p->sample[i] = vd_calloc(in->count + 1, sizeof(float));
         if (!p->sample[i])
-            return vd_nomem((unsigned long long)p->in[i].count * sizeof(float));
+            return vd_nomem((unsigned long long)in->count * sizeof(float));
     }
     return 0;
 }
 
 static int make_outputs(struct vd_pair *p, int side)
 {
-    vmaf_dnn_session *s = p->session[side];
-    vmaf_dnn_output *out = p->out[side] = vd_calloc(p->n_out + 1, sizeof(*out));
-    if (!out)
-        return vd_nomem(p->n_out * sizeof(*out));
+    vmaf_dnn_output *out = p->out[side];
     for (size_t i = 0; i < p->n_out; i++) {
-        vmaf_dnn_slot slot;
-        int rc = vmaf_dnn_session_output(s, i, &slot);
-        if (rc)
-            return rc;
-        out[i] = (vmaf_dnn_output){.name = slot.name, .type = slot.type == VMAF_DNN_F16 ? VMAF_DNN_F32 : slot.type};
+        vd_free(out[i].data);
+        out[i].data = NULL;
+        out[i].capacity = 0;
     }
     /* Without room nothing runs, and `written` is what each needs. */
-    int rc = vmaf_dnn_session_run(s, p->in, p->n_in, out, p->n_out);
+    int rc = vmaf_dnn_session_run(p->session[side], p->in, p->n_in, out, p->n_out);
     if (rc && rc != -ENOSPC)
         return rc;
     size_t all = 0, bytes;
@@ -132,6 +153,7 @@ static int make_outputs(struct vd_pair *p, int side)
         out[i].capacity = out[i].written;
     }
     p->n_result = all;
+    vd_free(p->result[side]);
     p->result[side] = vd_calloc(all + 1, sizeof(float));
     return p->result[side] ? 0 : vd_nomem((unsigned long long)all * sizeof(float));
 }
@@ -149,6 +171,14 @@ static int same_outputs(const struct vd_pair *p)
     return p->n_result ? 0 : vd_fail(ENOTSUP, "the model's outputs have no elements");
 }
 
+int vd_pair_shape(struct vd_pair *p)
+{
+    int rc = make_samples(p);
+    for (int side = 0; !rc && side < 2; side++)
+        rc = make_outputs(p, side);
+    return rc ? rc : same_outputs(p);
+}
+
 int vd_pair_open(struct vd_pair *p, const char *path_or_id, const struct vd_resolved *file, const struct vd_pair_how *how)
 {
     *p = (struct vd_pair){0};
@@ -160,12 +190,10 @@ int vd_pair_open(struct vd_pair *p, const char *path_or_id, const struct vd_reso
         rc = check_sides(p, file);
     if (!rc)
         rc = make_inputs(p, how);
+    for (int side = 0; !rc && side < 2; side++)
+        rc = name_outputs(p, side);
     if (!rc)
-        rc = make_outputs(p, VD_FP32);
-    if (!rc)
-        rc = make_outputs(p, VD_INT8);
-    if (!rc)
-        rc = same_outputs(p);
+        rc = vd_pair_shape(p);
     if (rc)
         vd_pair_close(p);
     return rc;
@@ -183,6 +211,7 @@ void vd_pair_close(struct vd_pair *p)
         vmaf_dnn_session_close(p->session[side]);
     }
     vd_free(p->sample);
+    vd_free(p->natural);
     vd_free(p->in);
     *p = (struct vd_pair){0};
 }
@@ -201,9 +230,10 @@ static void to_float(float *dst, const vmaf_dnn_output *o)
         }
 }
 
-int vd_pair_run(struct vd_pair *p)
+int vd_pair_run(struct vd_pair *p, int *failed)
 {
     for (int side = 0; side < 2; side++) {
+        *failed = side;
         const int rc = vmaf_dnn_session_run(p->session[side], p->in, p->n_in, p->out[side], p->n_out);
         if (rc)
             return vd_context(rc, "the %s file", side == VD_FP32 ? "fp32" : "int8");
@@ -216,19 +246,41 @@ int vd_pair_run(struct vd_pair *p)
     return 0;
 }
 
+const float *vd_pair_result(const struct vd_pair *p, int side, size_t i, size_t *n)
+{
+    size_t at = 0;
+    for (size_t k = 0; k < i; k++)
+        at += p->out[side][k].written;
+    *n = p->out[side][i].written;
+    return p->result[side] + at;
+}
+
+static bool is_picture(const vmaf_dnn_input *in)
+{
+    return in->rank == 4 && in->shape[0] == 1 && in->shape[1] == 1 && in->shape[2] <= 65536 && in->shape[3] <= 65536;
+}
+
 bool vd_pair_takes_picture(const struct vd_pair *p, int *w, int *h)
 {
-    const vmaf_dnn_input *in = p->in;
-    if (p->n_in != 1 || in->rank != 4 || in->shape[0] != 1 || in->shape[1] != 1 || in->shape[2] > 65536 || in->shape[3] > 65536)
+    if (p->n_in != 1 || !is_picture(p->in))
         return false;
-    *h = (int)in->shape[2];
-    *w = (int)in->shape[3];
+    *h = (int)p->in->shape[2];
+    *w = (int)p->in->shape[3];
     return true;
 }
 
-bool vd_pair_gives_picture(const struct vd_pair *p)
+bool vd_pair_takes_two(const struct vd_pair *p, int *w, int *h)
 {
-    const vmaf_dnn_output *out = p->out[VD_FP32];
-    return p->n_in == 1 && p->n_out == 1 && out->rank == p->in->rank && out->type == VMAF_DNN_F32 &&
+    if (p->n_in != 2 || !is_picture(&p->in[0]) || memcmp(p->in[0].shape, p->in[1].shape, sizeof(p->in[0].shape)) || p->in[1].rank != 4)
+        return false;
+    *h = (int)p->in->shape[2];
+    *w = (int)p->in->shape[3];
+    return true;
+}
+
+bool vd_pair_gives_picture(const struct vd_pair *p, size_t i)
+{
+    const vmaf_dnn_output *out = &p->out[VD_FP32][i];
+    return p->n_in == 1 && out->rank == p->in->rank && out->type == VMAF_DNN_F32 &&
            !memcmp(out->shape, p->in->shape, (size_t)out->rank * sizeof(out->shape[0]));
 }

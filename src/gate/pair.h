@@ -22,6 +22,7 @@ struct vd_pair {
     vmaf_dnn_output *out[2];  /* by output */
     float *result[2];         /* all outputs of one side, one after the other */
     size_t n_result;
+    vmaf_dnn_input *natural;  /* by input: the shape that it was opened with */
 };
 
 struct vd_pair_how {
@@ -35,11 +36,18 @@ struct vd_pair_how {
  * that: -EKEYREJECTED when it is something else. Errors as vd_gate(). On failure p is empty. */
 int vd_pair_open(struct vd_pair *p, const char *path_or_id, const struct vd_resolved *file, const struct vd_pair_how *how);
 void vd_pair_close(struct vd_pair *p);
-/* Both sides on the samples, into result. */
-int vd_pair_run(struct vd_pair *p);
+/* Other shapes: in[].rank and in[].shape are set, and samples, outputs and results get room for them. -ENOTSUP or -ERANGE: the model does not
+ * take them; a shape that was taken before may be set again then. */
+int vd_pair_shape(struct vd_pair *p);
+/* Both sides on the samples, into result. *side is the one that failed. */
+int vd_pair_run(struct vd_pair *p, int *side);
+/* Output i of one side, in result. */
+const float *vd_pair_result(const struct vd_pair *p, int side, size_t i, size_t *n);
 /* The one input is a picture [N,1,H,W] with N 1 here. */
 bool vd_pair_takes_picture(const struct vd_pair *p, int *w, int *h);
-/* The one output has the shape of the one input. */
-bool vd_pair_gives_picture(const struct vd_pair *p);
+/* Two inputs are pictures of one size: a reference and what became of it. */
+bool vd_pair_takes_two(const struct vd_pair *p, int *w, int *h);
+/* Output i has the shape of the one input. */
+bool vd_pair_gives_picture(const struct vd_pair *p, size_t i);
 
 #endif

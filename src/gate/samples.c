@@ -9,6 +9,7 @@ enum { SUB = 4, LEVEL = 65535, MAX_SHAPES = 24 };
 
 /* One picture: a ground that slopes, shapes on it, lines of text over it, and texture in grey levels on top. */
 struct recipe {
+    const char *name;
     uint32_t seed;
     int lo, hi;       /* grey levels that 0 and LEVEL become */
     int slope;        /* how much of the range the ground takes, percent */
@@ -22,18 +23,18 @@ struct recipe {
 
 static const struct recipe recipes[VD_PICTURES] = {
     /*  seed    lo   hi slope shapes size striped texture rough text ink */
-    {0x1a2b01,   0, 255,  90,     3,  70,      0,      0,    0,   0,   0}, /* gradients, a few large edges */
-    {0x1a2b02,  16, 235,  20,    20,  60,      0,      0,    0,   0,   0}, /* edges of every angle */
-    {0x1a2b03,  30, 220,  40,     0,   0,      0,    300,    0,   0,   0}, /* texture that falls with frequency */
-    {0x1a2b04,  60, 190,  60,     0,   0,      0,    200,    1,   0,   0}, /* rougher: grass, gravel */
-    {0x1a2b05,  12, 400,   4,     0,   0,      0,      6,    2, 100,   5}, /* print */
-    {0x1a2b06,  16, 235,  30,     6,  80,      0,     12,    1,  55,  96}, /* titles over a dark scene */
-    {0x1a2b07,  20, 250,  70,    14,  40,     50,     60,    1,   0,   0}, /* houses and fences */
-    {0x1a2b08,  14,  70,  60,     8,  60,     20,     24,    1,   0,   0}, /* night */
-    {0x1a2b09,  16, 235,  30,    16,  50,    100,      0,    0,   0,   0}, /* stripes of every angle and width */
-    {0x1a2b0a, 120, 240,  70,     8,  90,      0,     20,    2,   0,   0}, /* bright, soft, a little grain */
-    {0x1a2b0b,  10, 250,  60,    10,  60,     30,    120,    1,  30,  90}, /* of everything */
-    {0x1a2b0c,  16, 235,  80,    24,  30,     20,     80,    0,  12,   4}, /* of everything, smaller, with a caption */
+    {"gradients", 0x1a2b01,   0, 255,  90,     3,  70,      0,      0,    0,   0,   0}, /* gradients, a few large edges */
+    {"edges", 0x1a2b02,  16, 235,  20,    20,  60,      0,      0,    0,   0,   0}, /* edges of every angle */
+    {"texture", 0x1a2b03,  30, 220,  40,     0,   0,      0,    300,    0,   0,   0}, /* texture that falls with frequency */
+    {"gravel", 0x1a2b04,  60, 190,  60,     0,   0,      0,    200,    1,   0,   0}, /* rougher: grass, gravel */
+    {"print", 0x1a2b05,  12, 400,   4,     0,   0,      0,      6,    2, 100,   5}, /* print */
+    {"titles", 0x1a2b06,  16, 235,  30,     6,  80,      0,     12,    1,  55,  96}, /* titles over a dark scene */
+    {"houses", 0x1a2b07,  20, 250,  70,    14,  40,     50,     60,    1,   0,   0}, /* houses and fences */
+    {"night", 0x1a2b08,  14,  70,  60,     8,  60,     20,     24,    1,   0,   0}, /* night */
+    {"stripes", 0x1a2b09,  16, 235,  30,    16,  50,    100,      0,    0,   0,   0}, /* stripes of every angle and width */
+    {"haze", 0x1a2b0a, 120, 240,  70,     8,  90,      0,     20,    2,   0,   0}, /* bright, soft, a little grain */
+    {"mixture", 0x1a2b0b,  10, 250,  60,    10,  60,     30,    120,    1,  30,  90}, /* of everything */
+    {"caption", 0x1a2b0c,  16, 235,  80,    24,  30,     20,     80,    0,  12,   4}, /* of everything, smaller, with a caption */
 };
 
 /* A hash whose every output bit depends on every input bit. */
@@ -174,13 +175,31 @@ static int ground(const struct recipe *r, int64_t x, int64_t y, int64_t w, int64
     return (int)((top * (h - y) + bottom * y) / (w * h));
 }
 
+const char *vd_picture_name(int i) { return recipes[i % VD_PICTURES].name; }
+
+/* From the thirteenth on: one of the kinds with other numbers. Levels and amounts change too, within what the kind is. */
+static struct recipe vary(int i)
+{
+    struct recipe r = recipes[i % VD_PICTURES];
+    if (i < VD_PICTURES)
+        return r;
+    r.seed = mix(r.seed + 0x9e3779b9U * (uint32_t)(i / VD_PICTURES));
+    r.lo += pick(r.seed, 200, 17) - 8;
+    r.hi += pick(r.seed, 201, 31) - 15;
+    r.slope = r.slope * (70 + pick(r.seed, 202, 61)) / 100;
+    r.shapes = r.shapes * (60 + pick(r.seed, 203, 41)) / 100;
+    r.size = r.size * (70 + pick(r.seed, 204, 61)) / 100;
+    r.texture = r.texture * (70 + pick(r.seed, 205, 31)) / 100;
+    return r;
+}
+
 void vd_picture(float *dst, int w, int h, int i)
 {
-    assert(w >= 16 && h >= 16 && w <= 65536 && h <= 65536 && i >= 0 && i < VD_PICTURES);
-    const struct recipe *r = &recipes[i];
+    assert(w >= 16 && h >= 16 && w <= 65536 && h <= 65536 && i >= 0);
+    const struct recipe recipe = vary(i), *r = &recipe;
     struct shape shape[MAX_SHAPES];
     struct line line[MAX_LINES];
-    assert(r->shapes <= MAX_SHAPES);
+    assert(recipe.shapes <= MAX_SHAPES);
     draw_shapes(shape, r, w, h);
     const int lines = set_lines(line, r, h);
 

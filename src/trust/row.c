@@ -104,7 +104,7 @@ static bool integer(const json_t *v, const char *key, int lo, int hi, int *out, 
     return true;
 }
 
-static void range(const json_t *v, const char *key, struct vd_lint *l)
+static void range(const json_t *v, const char *key, double out[2], struct vd_lint *l)
 {
     const json_t *lo = json_array_get(v, 0), *hi = json_array_get(v, 1);
 
@@ -115,6 +115,8 @@ static void range(const json_t *v, const char *key, struct vd_lint *l)
     else if (!(json_number_value(lo) < json_number_value(hi)))
         vd_lint_add(l, EBADMSG, "%s: the lowest value, %g, is not below the highest, %g", key, json_number_value(lo),
                     json_number_value(hi));
+    else
+        out[0] = json_number_value(lo), out[1] = json_number_value(hi);
 }
 
 enum { SIZE_MOST = 65535, NOTES_MOST = 1024, NAME_MOST = 255 };
@@ -124,6 +126,7 @@ static void tensor(const json_t *v, const char *key, bool input, struct vd_row *
 {
     const char *name = NULL, *k;
     char full[300];
+    double lo_hi[2] = {0, 0};
     int w = 0, h = 0;
     json_t *m;
 
@@ -138,7 +141,7 @@ static void tensor(const json_t *v, const char *key, bool input, struct vd_row *
                 name = NULL;
             }
         } else if (!strcmp(k, "range"))
-            range(m, full, l);
+            range(m, full, lo_hi, l);
         else if (input && !strcmp(k, "width"))
             integer(m, full, 1, SIZE_MOST, &w, l);
         else if (input && !strcmp(k, "height"))
@@ -151,6 +154,8 @@ static void tensor(const json_t *v, const char *key, bool input, struct vd_row *
     if (input && !json_object_get(v, "width") != !json_object_get(v, "height"))
         vd_lint_add(l, EBADMSG, "%s: width and height go together", key);
     *(input ? &row->input_name : &row->output_name) = name;
+    if (!input)
+        row->output_lo = lo_hi[0], row->output_hi = lo_hi[1];
     if (w && h) {
         row->size_w = w;
         row->size_h = h;
@@ -226,17 +231,72 @@ TAKE(take_smoke)
         row->smoke = json_is_true(v);
 }
 
-TAKE(take_budget)
+static bool number(const json_t *v, const char *key, double lo, double hi, double *out, struct vd_lint *l)
 {
     if (!is(v, JSON_REAL, key, "a number", l))
-        return;
-    double b = json_number_value(v);
-    if (!(b >= 0 && b <= 1)) {
-        vd_lint_add(l, EBADMSG, "%s: %g is outside 0 to 1", key, b);
-        return;
+        return false;
+    const double d = json_number_value(v);
+    if (!(d >= lo && d <= hi)) {
+        vd_lint_add(l, EBADMSG, "%s: %g is outside %g to %g", key, d, lo, hi);
+        return false;
     }
-    row->budget = b;
-    row->has_budget = true;
+    *out = d;
+    return true;
+}
+
+TAKE(take_budget) { row->has_budget = number(v, key, 0, 1, &row->budget, l); }
+
+static const struct { const char *key; double most; } limits[VD_N_LIMITS] = {
+    [VD_LIMIT_SLOPE] = {"max_slope_error", 1},         [VD_LIMIT_OFFSET] = {"max_offset", 1e9},
+    [VD_LIMIT_SROCC_DROP] = {"max_srocc_drop", 2},     [VD_LIMIT_RMSE] = {"max_rmse", 1e9},
+    [VD_LIMIT_ABS_ERROR] = {"max_abs_error", 1e9},     [VD_LIMIT_PSNR] = {"min_psnr_db", 200},
+    [VD_LIMIT_SSIM] = {"min_ssim", 1},                 [VD_LIMIT_GAIN_LOSS] = {"max_gain_loss_db", 200},
+    [VD_LIMIT_GAIN_LOSS_WORST] = {"max_gain_loss_worst_db", 200},
+    [VD_LIMIT_SCORE_ERROR] = {"max_score_error", 1e9}, [VD_LIMIT_SCORE_ERROR_WORST] = {"max_score_error_worst", 1e9},
+};
+
+const char *vd_limit_key(enum vd_limit l) { return limits[l].key; }
+
+TAKE(take_gate)
+{
+    const char *k;
+    char full[120];
+    json_t *m;
+
+    if (!is(v, JSON_OBJECT, key, "an object", l))
+        return;
+    json_object_foreach((json_t *)v, k, m) {
+        int i = 0;
+        while (i < VD_N_LIMITS && strcmp(k, limits[i].key))
+            i++;
+        snprintf(full, sizeof(full), "%s.%.80s", key, k);
+        if (i < VD_N_LIMITS)
+            row->has_limit[i] = number(m, full, 0, limits[i].most, &row->limit[i], l);
+        else
+            row->unknown_limit = true;
+        if (i == VD_N_LIMITS && l->full)
+            vd_lint_add(l, EBADMSG, "%s: no such key", full);
+    }
+}
+
+TAKE(take_degradation)
+{
+    const char *k;
+    char full[120];
+    json_t *m;
+
+    if (!is(v, JSON_OBJECT, key, "an object", l))
+        return;
+    row->has_degradation = true;
+    json_object_foreach((json_t *)v, k, m) {
+        snprintf(full, sizeof(full), "%s.%.80s", key, k);
+        if (!strcmp(k, "blur_sigma"))
+            number(m, full, 0.1, 3, &row->blur_sigma, l);
+        else if (!strcmp(k, "jpeg_quality"))
+            integer(m, full, 1, 100, &row->jpeg_quality, l);
+        else if (l->full)
+            vd_lint_add(l, EBADMSG, "%s: no such key", full);
+    }
 }
 
 static const struct field {
@@ -254,6 +314,7 @@ static const struct field {
     {"int8_sha256", IN_BOTH, 0, false, take_int8},
     {"sidecar_sha256", IN_REGISTRY, 0, false, take_sidecar},
     {"quant_accuracy_budget_plcc", IN_REGISTRY, 0, false, take_budget},
+    {"quant_gate", IN_REGISTRY, 0, false, take_gate},
     {"quant_calibration_set", IN_REGISTRY, 0, false, take_calibration},
     {"license", IN_REGISTRY, 0, false, take_license},
     {"license_url", IN_REGISTRY, 0, false, take_url},
@@ -263,6 +324,7 @@ static const struct field {
     {"notes", IN_BOTH, 0, false, take_notes},
     {"input", IN_SIDECAR, IN_SIDECAR, false, take_input},
     {"output", IN_SIDECAR, IN_SIDECAR, false, take_output},
+    {"degradation", IN_SIDECAR, 0, false, take_degradation},
     {"$schema", IN_SIDECAR, 0, false, take_text},
 };
 enum { N_FIELDS = sizeof(fields) / sizeof(fields[0]) };

@@ -20,16 +20,33 @@ int vd_quant_mode_parse(const char *s, enum vd_quant_mode *m); /* -EBADMSG for a
 
 void vd_sha256_hex(const void *data, size_t size, char hex[65]);
 
+/* The gate's rules beside the budget: registry, quant_gate. docs/formats.md says what each means and what holds without it. */
+enum vd_limit {
+    VD_LIMIT_SLOPE, VD_LIMIT_OFFSET, VD_LIMIT_SROCC_DROP, VD_LIMIT_RMSE, VD_LIMIT_ABS_ERROR, /* every output */
+    VD_LIMIT_PSNR, VD_LIMIT_SSIM, VD_LIMIT_GAIN_LOSS, VD_LIMIT_GAIN_LOSS_WORST,              /* of filters */
+    VD_LIMIT_SCORE_ERROR, VD_LIMIT_SCORE_ERROR_WORST,                                        /* of scores */
+    VD_N_LIMITS
+};
+const char *vd_limit_key(enum vd_limit l);
+
 /* One model as registry row or sidecar say; pointers live as long as the json_t. Absent strings are NULL. */
 struct vd_row {
     const char *id, *kind, *onnx, *sha256, *int8_sha256, *sidecar_sha256, *license, *notes, *calibration_set; /* kind: fr, nr or filter */
     int opset; /* 0 when absent */
     bool smoke, has_budget;
     double budget; /* quant_accuracy_budget_plcc */
+    bool has_limit[VD_N_LIMITS];
+    double limit[VD_N_LIMITS]; /* quant_gate */
+    bool unknown_limit;        /* quant_gate has a rule that is not in the list: the file opens, and is not gated */
     enum vd_quant_mode quant_mode;
     /* Sidecar only: the input contract. */
     const char *input_name, *output_name;
     int size_w, size_h; /* input size to use where the model's is symbolic; 0 when absent */
+    double output_lo, output_hi; /* output.range; both 0 when absent */
+    /* Sidecar only: degradation, what a filter's pictures are damaged by. 0: not at all, or absent. */
+    bool has_degradation;
+    double blur_sigma;
+    int jpeg_quality;
 };
 
 struct vd_registry {

@@ -86,12 +86,14 @@ def make_shop(d):
         {"id": "b_v1", "kind": "filter", "onnx": "b.onnx", "opset": 17, "sha256": digest(d / "b.onnx"), "quant_mode": "dynamic",
          "int8_sha256": digest(d / "b.int8.onnx")},
     ]
-    extra = {"quant_accuracy_budget_plcc": 0.01, "quant_calibration_set": "none", "license": "MIT", "smoke": False, "description": "d",
+    gate = {key: 0.5 for key in SCHEMA["registry"]["$defs"]["model"]["properties"]["quant_gate"]["properties"]}
+    extra = {"quant_accuracy_budget_plcc": 0.01, "quant_gate": gate, "quant_calibration_set": "none", "license": "MIT", "smoke": False, "description": "d",
              "license_url": "https://example.org/l", "sigstore_bundle": "b.sigstore.json", "notes": "n"}
     put(d / "registry.json", {"$schema": "./registry.schema.json", "schema_version": 1, "models": [rows[0], {**rows[1], **extra}]})
     for row in rows:
         put(d / row["onnx"].replace(".onnx", ".json"), {**row, "input": {"name": "x", "range": [0, 1], "width": 8, "height": 6},
-                                                        "output": {"name": "y", "range": [-1.5, 2]}, "notes": "n"})
+                                                        "output": {"name": "y", "range": [-1.5, 2]},
+                                                        "degradation": {"blur_sigma": 0.5, "jpeg_quality": 50}, "notes": "n"})
     return d
 
 
@@ -168,7 +170,9 @@ ROW_RULES = [
     (["license"], "x" * 256), (["license_url"], "http://example.org"), (["license_url"], "https://"), (["license_url"], 1),
     (["sigstore_bundle"], "b.json"), (["sigstore_bundle"], "../b.sigstore.json"), (["sigstore_bundle"], ".sigstore.json"),
     (["sigstore_bundle"], 1), (["smoke"], "no"), (["smoke"], 0), (["description"], 1), (["description"], "x" * 1025),
-    (["input"], {"name": "x"}), (["$schema"], "x"),
+    (["input"], {"name": "x"}), (["$schema"], "x"), (["quant_gate"], []), (["quant_gate"], 0.1), (["quant_gate"], {"max_slope": 0.1}),
+    (["quant_gate"], {"max_slope_error": 1.1}), (["quant_gate"], {"max_slope_error": "0.1"}), (["quant_gate"], {"min_ssim": -0.1}),
+    (["quant_gate"], {"max_offset": True}), (["degradation"], {"blur_sigma": 1}),
 ]
 TOP_RULES = [
     (["schema_version"], GONE), (["schema_version"], 0), (["schema_version"], 2), (["schema_version"], "1"), (["schema_version"], True),
@@ -180,7 +184,9 @@ SIDECAR_RULES = [
     (["input", "range"], 1), (["input", "width"], 0), (["input", "width"], 65536), (["input", "width"], 8.5), (["input", "width"], GONE),
     (["input", "height"], GONE), (["input", "height"], "6"), (["input", "depth"], 1), (["output"], GONE), (["output"], "y"),
     (["output", "name"], GONE), (["output", "width"], 8), (["output", "range"], {}), (["license"], "MIT"), (["smoke"], True),
-    (["quant_accuracy_budget_plcc"], 0.01), (["$schema"], 1),
+    (["quant_accuracy_budget_plcc"], 0.01), (["$schema"], 1), (["quant_gate"], {}),
+    (["degradation"], 1), (["degradation"], {"blur": 1}), (["degradation"], {"blur_sigma": 0}), (["degradation"], {"blur_sigma": 3.5}),
+    (["degradation"], {"jpeg_quality": 0}), (["degradation"], {"jpeg_quality": 35.5}),
 ]
 
 
