@@ -8,16 +8,12 @@
 #include <jansson.h>
 
 #include "cmd.h"
-#include "common/file.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "gate/gate.h"
-<<<<<<< HEAD
-#include "io/stream.h"
-=======
 #include "gate_report.h"
 #include "gate_sources.h"
->>>>>>> ef562fe (Gate: judge every output by a bound, slope, offset, ranks and what a filter loses; frames of clips as samples)
+#include "io/stream.h"
 #include "trust/trust.h"
 
 static const char help[] =
@@ -33,35 +29,26 @@ static const char help[] =
     "and SROCC are held to limits; for a filter PSNR and SSIM of int8 to fp32, and the gain of PSNR that is lost; for a\n"
     "score its error. The limits are quant_gate of the registry, else the defaults of docs/formats.md.\n"
     "\n"
-<<<<<<< HEAD
     "  --all               every model of the registry; the default when no model is named\n"
+    "  --clip FILE         also frames of a y4m clip (- is standard input), or an .npy stack; may be given again. A filter\n"
+    "                      sees them whole, a model of a fixed size a window of each\n"
+    "  --array [INPUT=]FILE  an .npy stack of samples, [N,...] of the input's shape; uint8 is divided by 255. Once for each\n"
+    "                      input of a model that has several\n"
+    "  --frames N          how many frames of each clip or stack, drawn by --seed (default: 32; 0: all). They are held in\n"
+    "                      memory\n"
+    "  --degrade           the clips are clean: damage them as the filter's sidecar says (degradation), so that there is\n"
+    "                      something to gain\n"
+    "  --samples N         of noise and of synthetic pictures, instead of 16 and 12; the line stays that of the first 16\n"
+    "  --seed N            draws frames, windows, and the bound's samples (default: 0)\n"
     "  --budget X          allow this drop, 0 to 1 (default: quant_accuracy_budget_plcc of the registry, else 0.01)\n"
-    "  --json FILE         write the figures to FILE too\n"
+    "  --compat            ADR-0174's gate alone: its samples, its line, its exit codes\n"
+    "  --json FILE         write the figures to FILE too (-: to standard output, and the lines to standard error)\n"
     "  -f, --force         replace that FILE when it exists\n"
     "  --threads N         worker threads (default: as many as this process may use)\n"
     "  --kernels NAME      kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n"
     "  --registry FILE     default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
     "                      model/tiny/registry.json in the current folder, or the installed one\n"
     VD_TRUST_HELP
-=======
-    "  --all            every model of the registry; the default when no model is named\n"
-    "  --clip FILE      also frames of a y4m clip (- is standard input), or an .npy stack; may be given again. A filter sees\n"
-    "                   them whole, a model of a fixed size a window of each\n"
-    "  --array [INPUT=]FILE.npy  a stack of samples, [N,...] of the input's shape; uint8 is divided by 255. Once for each\n"
-    "                   input of a model that has several\n"
-    "  --frames N       how many frames of each clip or stack, drawn by --seed (default: 32; 0: all, which are held in memory)\n"
-    "  --degrade        the clips are clean: damage them as the filter's sidecar says (degradation), so that there is something\n"
-    "                   to gain\n"
-    "  --samples N      of noise and of synthetic pictures, instead of 16 and 12; the line stays that of the first 16\n"
-    "  --seed N         draws frames, windows, and the bound's samples (default: 0)\n"
-    "  --budget X       allow this drop, 0 to 1 (default: quant_accuracy_budget_plcc of the registry, else 0.01)\n"
-    "  --compat         ADR-0174's gate alone: its samples, its line, its exit codes\n"
-    "  --json FILE      write the figures to FILE too\n"
-    "  --threads N      worker threads (default: as many as this process may use)\n"
-    "  --kernels NAME   kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n"
-    "  --registry FILE  default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
-    "                   model/tiny/registry.json in the current folder, or the installed one\n"
->>>>>>> ef562fe (Gate: judge every output by a bound, slope, offset, ranks and what a filter loses; frames of clips as samples)
     "\n"
     "  [PASS] ID mode=MODE PLCC=... drop=... budget=... worst_abs=...    or [FAIL] or [INSUFFICIENT]: the record's figures,\n"
     "  then those of each set, then every reason against it\n"
@@ -78,53 +65,52 @@ enum { DEFAULT_FRAMES = 32 };
 
 const struct vd_cmd vd_cmd_gate;
 
+/* What is written besides the lines. */
+enum { OUT_JSON, N_OUT };
+
+/* What names files: they are read once the process is confined. */
+enum { MAX_FILES = 256 };
+
 struct job {
     struct vd_gate_opts o;
     struct vd_sources sources;
-    const char *json_path;
     struct vd_run_opts run;
+    FILE *lines;            /* standard output, unless something else is written there */
+    const char *out[N_OUT]; /* NULL: not asked for */
+    struct { const char *path; bool array; } file[MAX_FILES];
+    int n_file;
+    long frames;
+    bool degrade;
     bool all, over, other, force;
     json_t *list;
     bool nomem;
 };
 
-/* What names files: read once all options are known. */
-enum { MAX_FILES = 256 };
-struct files {
-    const char *path[MAX_FILES];
-    bool array[MAX_FILES];
-    int n;
-    long frames;
-    bool degrade;
-};
-
-static int add_file(struct files *f, const char *path, bool array)
+static int add_file(struct job *j, const char *path, bool array)
 {
-    if (f->n == MAX_FILES)
+    if (j->n_file == MAX_FILES)
         return vd_usage(&vd_cmd_gate, "more than %d clips and arrays", MAX_FILES);
-    f->path[f->n] = path;
-    f->array[f->n++] = array;
+    j->file[j->n_file].path = path;
+    j->file[j->n_file++].array = array;
     return 0;
 }
 
-static int read_files(struct job *j, const struct files *f)
+static int sound(const struct job *j, const char *first)
 {
-    for (int i = 0; i < f->n; i++) {
-        const int rc = f->array[i] ? vd_sources_add_array(&j->sources, f->path[i], f->frames, j->o.seed)
-                                   : vd_sources_add_clip(&j->sources, f->path[i], f->frames, j->o.seed, f->degrade);
-        if (rc) {
-            vd_report(rc);
-            return EXIT_OTHER;
-        }
-    }
-    j->o.source = j->sources.list;
-    j->o.n_source = j->sources.n;
-    return EXIT_INSIDE;
+    const struct vd_cmd *c = &vd_cmd_gate;
+
+    if (j->all && first)
+        return vd_usage(c, "--all is every model, and '%s' is one: give one or the other", first);
+    if (j->o.compat && (j->n_file || j->o.samples))
+        return vd_usage(c, "--compat is ADR-0174's samples and nothing else: no --clip, --array or --samples beside it");
+    if (j->degrade && !j->n_file)
+        return vd_usage(c, "--degrade damages the frames of clips, and there is no --clip");
+    return 0;
 }
 
 static int parse(int argc, char **argv, struct job *j)
 {
-    enum { OPT_ALL = 1, OPT_BUDGET, OPT_JSON, OPT_CLIP, OPT_ARRAY, OPT_FRAMES, OPT_DEGRADE, OPT_SAMPLES, OPT_SEED, OPT_COMPAT };
+    enum { OPT_ALL = 1, OPT_BUDGET, OPT_CLIP, OPT_ARRAY, OPT_FRAMES, OPT_DEGRADE, OPT_SAMPLES, OPT_SEED, OPT_COMPAT, OPT_OUT = 100 };
     static const struct option longs[] = {
         {"all", no_argument, NULL, OPT_ALL},
         {"clip", required_argument, NULL, OPT_CLIP},
@@ -135,7 +121,7 @@ static int parse(int argc, char **argv, struct job *j)
         {"seed", required_argument, NULL, OPT_SEED},
         {"budget", required_argument, NULL, OPT_BUDGET},
         {"compat", no_argument, NULL, OPT_COMPAT},
-        {"json", required_argument, NULL, OPT_JSON},
+        {"json", required_argument, NULL, OPT_OUT + OUT_JSON},
         {"threads", required_argument, NULL, VD_OPT_THREADS},
         {"kernels", required_argument, NULL, VD_OPT_KERNELS},
         {"force", no_argument, NULL, 'f'},
@@ -143,11 +129,6 @@ static int parse(int argc, char **argv, struct job *j)
         {NULL, 0, NULL, 0},
     };
     const struct vd_cmd *c = &vd_cmd_gate;
-<<<<<<< HEAD
-=======
-    struct vd_run_opts run = {0};
-    struct files files = {.frames = DEFAULT_FRAMES};
->>>>>>> ef562fe (Gate: judge every output by a bound, slope, offset, ranks and what a filter loses; frames of clips as samples)
     char *end;
     long n;
     int opt;
@@ -157,11 +138,11 @@ static int parse(int argc, char **argv, struct job *j)
         case OPT_ALL: j->all = true; break;
         case OPT_CLIP:
         case OPT_ARRAY:
-            if (add_file(&files, optarg, opt == OPT_ARRAY))
+            if (add_file(j, optarg, opt == OPT_ARRAY))
                 return EXIT_OTHER;
             break;
         case OPT_FRAMES:
-            if (!vd_parse_int(optarg, 0, VD_MAX_SAMPLES, &files.frames))
+            if (!vd_parse_int(optarg, 0, VD_MAX_SAMPLES, &j->frames))
                 return vd_usage(c, "--frames %s: a number from 1 to %d, or 0 for all", optarg, VD_MAX_SAMPLES);
             break;
         case OPT_SAMPLES:
@@ -174,38 +155,31 @@ static int parse(int argc, char **argv, struct job *j)
                 return vd_usage(c, "--seed %s: a whole number from 0", optarg);
             j->o.seed = (uint64_t)n;
             break;
-        case OPT_DEGRADE: files.degrade = true; break;
+        case OPT_DEGRADE: j->degrade = true; break;
         case OPT_COMPAT: j->o.compat = true; break;
         case OPT_BUDGET:
             j->o.budget = strtod(optarg, &end);
             if (end == optarg || *end || !(j->o.budget >= 0 && j->o.budget <= 1))
                 return vd_usage(c, "--budget %s: a number from 0 to 1", optarg);
             break;
-        case OPT_JSON: j->json_path = optarg; break;
+        case OPT_OUT + OUT_JSON:
+            j->out[opt - OPT_OUT] = optarg;
+            if (!strcmp(optarg, "-"))
+                j->lines = stderr;
+            break;
         case 'f': j->force = true; break;
         default:
             if (opt == '?' || vd_run_option(c, opt, optarg, &j->run) < 0)
                 return EXIT_OTHER;
         }
-    if (j->all && optind < argc)
-        return vd_usage(c, "--all is every model, and '%s' is one: give one or the other", argv[optind]);
-    if (j->o.compat && (files.n || j->o.samples))
-        return vd_usage(c, "--compat is ADR-0174's samples and nothing else: no --clip, --array or --samples beside it");
-    if (files.degrade && !files.n)
-        return vd_usage(c, "--degrade damages the frames of clips, and there is no --clip");
+    if (sound(j, argv[optind]))
+        return EXIT_OTHER;
     j->all = optind == argc;
-<<<<<<< HEAD
     j->o.kernels = j->run.kernels;
     j->o.registry = j->run.registry;
     j->o.trusted_keys = j->run.trusted_keys;
     j->o.require_pinned = j->run.require_pinned;
     return EXIT_INSIDE;
-=======
-    j->o.threads = run.threads;
-    j->o.kernels = run.kernels;
-    j->o.registry = run.registry;
-    return read_files(j, &files);
->>>>>>> ef562fe (Gate: judge every output by a bound, slope, offset, ranks and what a filter loses; frames of clips as samples)
 }
 
 /* --- what came of one model */
@@ -228,13 +202,13 @@ static void gate_one(struct job *j, const char *model)
     const int rc = vd_gate(model, &j->o, &r);
 
     if (rc) {
-        fflush(stdout); /* so that lines and messages keep their order */
+        fflush(j->lines); /* so that lines and messages keep their order */
         put_error(j, model, rc);
         vd_report(rc);
         j->other = true;
         return;
     }
-    vd_gate_print(&r, j->o.compat);
+    vd_gate_print(j->lines, &r, j->o.compat);
     json_t *o = vd_gate_json(&r);
     j->nomem |= !o || json_array_append_new(j->list, o) < 0;
     j->over |= !r.skipped && r.verdict != VD_PASS;
@@ -264,6 +238,17 @@ static int gate_all(struct job *j)
     return rc;
 }
 
+static int write_out(const char *path, const char *text, size_t n)
+{
+    struct vd_sink sink;
+    int rc = vd_sink_open(&sink, path);
+
+    if (!rc && !(rc = vd_sink_write(&sink, text, n)))
+        return vd_sink_commit(&sink);
+    vd_sink_abort(&sink);
+    return rc;
+}
+
 static int write_json(const struct job *j)
 {
     char *text = j->nomem ? NULL : json_dumps(j->list, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
@@ -272,27 +257,35 @@ static int write_json(const struct job *j)
     if (!rc) {
         const size_t n = strlen(text);
         text[n] = '\n'; /* in the place of the NUL: the length is what counts */
-        rc = vd_file_write(j->json_path, text, n + 1);
+        rc = write_out(j->out[OUT_JSON], text, n + 1);
     }
     free(text); /* jansson's */
     return rc;
 }
 
+/* --- the files around it */
+
 /* Into what is to be written, and not into a file of a model that is gated. */
-static int check_json(const struct job *j, char *const *model)
+static int check_out(const struct job *j, const char *path, char *const *model)
 {
     struct vd_resolved *r = vd_calloc(1, sizeof(*r));
-    int rc = r ? vd_sink_check(j->json_path, j->force, -1) : vd_nomem(sizeof(*r));
+    int rc = r ? vd_sink_check(path, j->force, -1) : vd_nomem(sizeof(*r));
 
     for (; !rc && *model; model++) {
         const struct vd_resolve_how how = {.baseline = true, .registry = j->o.registry, .trusted_keys = j->o.trusted_keys};
         if (vd_resolve(*model, &how, r))
             continue; /* gating it says why */
-        rc = vd_refuse_model_files(j->json_path, &j->run, *model, r->fp32_path);
+        rc = vd_refuse_model_files(path, &j->run, *model, r->fp32_path);
         vd_resolved_free(r);
     }
     vd_free(r);
     return rc;
+}
+
+static const char *file_of(const char *arg)
+{
+    const char *equals = strchr(arg, '=');
+    return equals ? equals + 1 : arg;
 }
 
 static int confine(struct job *j, char *const *model)
@@ -303,40 +296,59 @@ static int confine(struct job *j, char *const *model)
         vd_allow_model(&s, &j->run, NULL);
     for (; *model; model++)
         vd_allow_model(&s, &j->run, *model);
-    if (j->json_path && j->run.sandbox != VD_SANDBOX_OFF)
-        vd_sandbox_write(&s, j->json_path);
+    for (int i = 0; i < j->n_file; i++)
+        if (j->file[i].array || strcmp(j->file[i].path, "-"))
+            vd_sandbox_read(&s, j->file[i].array ? file_of(j->file[i].path) : j->file[i].path);
+    for (int i = 0; i < N_OUT && j->run.sandbox != VD_SANDBOX_OFF; i++)
+        if (j->out[i])
+            vd_sandbox_write(&s, j->out[i]);
     int code = vd_confine(&vd_cmd_gate, &s, &j->run);
     j->o.threads = j->run.threads;
     return code;
 }
 
-static int run(int argc, char **argv)
+static int read_files(struct job *j)
 {
-    struct job j = {.o = {.budget = -1}, .list = json_array()};
-    int rc = 0, code = parse(argc, argv, &j);
+    int rc = 0;
+
+    for (int i = 0; !rc && i < j->n_file; i++)
+        rc = j->file[i].array ? vd_sources_add_array(&j->sources, j->file[i].path, j->frames, j->o.seed)
+                              : vd_sources_add_clip(&j->sources, j->file[i].path, j->frames, j->o.seed, j->degrade);
+    j->o.source = j->sources.list;
+    j->o.n_source = j->sources.n;
+    return vd_report(rc);
+}
+
+static int prepare(struct job *j, int argc, char **argv)
+{
+    int rc, code = parse(argc, argv, j);
 
     if (!code)
-        code = confine(&j, argv + optind);
-    if (!code && j.json_path && (rc = check_json(&j, argv + optind)))
-        code = vd_report_output(rc);
-    if (code) {
-        json_decref(j.list);
-        return EXIT_OTHER;
-    }
+        code = confine(j, argv + optind);
+    for (int i = 0; !code && i < N_OUT; i++)
+        if (j->out[i] && (rc = check_out(j, j->out[i], argv + optind)))
+            code = vd_report_output(rc);
+    return code ? code : read_files(j);
+}
+
+static int run(int argc, char **argv)
+{
+    struct job j = {.o = {.budget = -1}, .frames = DEFAULT_FRAMES, .lines = stdout, .list = json_array()};
+    int rc = 0, code = prepare(&j, argc, argv);
+
     if (!code && j.all)
         rc = gate_all(&j);
     for (int i = optind; !code && i < argc; i++)
         gate_one(&j, argv[i]);
-    if (!code && !rc && j.json_path)
+    if (!code && !rc && j.out[OUT_JSON])
         rc = write_json(&j);
     json_decref(j.list);
     vd_sources_free(&j.sources);
     if (rc) {
-        fflush(stdout);
+        fflush(j.lines);
         vd_report(rc);
-        j.other = true;
     }
-    return code ? EXIT_OTHER : j.other ? EXIT_OTHER : j.over ? EXIT_OVER : EXIT_INSIDE;
+    return code || rc || j.other ? EXIT_OTHER : j.over ? EXIT_OVER : EXIT_INSIDE;
 }
 
 const struct vd_cmd vd_cmd_gate = {"gate", "is the int8 file as good as the fp32 file?", help, run};

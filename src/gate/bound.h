@@ -10,7 +10,7 @@
  * Frames are drawn again with replacement, VD_RESAMPLES times, each time as many as there are; the elements of a frame stay together,
  * since they are not independent. The end is Efron's bias-corrected and accelerated one (BCa, DiCiccio and Efron 1996; acceleration
  * from the jackknife), at the level of Student's t instead of the normal's (Hesterberg 2015), without which a dozen
- * frames promise too much. docs/adr/0021 has the coverage that was measured. */
+ * frames promise too much. docs/adr/0012 has the coverage that was measured. */
 enum { VD_RESAMPLES = 2000, VD_BOUND_LEAST = 3 /* frames */ };
 
 /* One frame: sums over its pairs, about centres that all frames share. */

@@ -383,6 +383,7 @@ static int open_pair(struct run *g, const char *path_or_id, const struct vd_reso
 {
     const bool sized = side && side->size_w > 0 && side->size_h > 0;
     const struct vd_pair_how how = {.threads = g->o->threads, .kernels = g->o->kernels, .registry = g->o->registry,
+                                    .trusted_keys = g->o->trusted_keys, .require_pinned = g->o->require_pinned,
                                     .w = sized ? side->size_w : DEFAULT_SIZE, .h = sized ? side->size_h : DEFAULT_SIZE};
     struct vd_gate_result *r = g->r;
     vmaf_dnn_info info;
@@ -425,25 +426,6 @@ static int gate(const char *path_or_id, const struct vd_resolved *file, const st
     r->budget_from = o->budget >= 0 ? VD_BUDGET_GIVEN : row && row->has_budget ? VD_BUDGET_REGISTRY : VD_BUDGET_DEFAULT;
     r->budget = o->budget >= 0 ? o->budget : row && row->has_budget ? row->budget : default_budget;
 
-<<<<<<< HEAD
-    const struct vd_row *side = file->sidecar.json ? &file->sidecar.row : NULL;
-    const bool sized = side && side->size_w > 0 && side->size_h > 0;
-    const struct vd_pair_how how = {.threads = o->threads, .kernels = o->kernels, .registry = o->registry,
-                                    .trusted_keys = o->trusted_keys, .require_pinned = o->require_pinned,
-                                    .w = sized ? side->size_w : DEFAULT_SIZE, .h = sized ? side->size_h : DEFAULT_SIZE};
-    struct vd_pair p;
-    int rc = vd_pair_open(&p, path_or_id, file, &how);
-    if (rc)
-        return rc;
-    r->pass = true;
-    r->pinned = p.pinned;
-    r->all_int8 = p.all_int8;
-    r->mode = vd_quant_mode_name(p.mode);
-    rc = record_samples(&p, r);
-    if (!rc && !o->quick)
-        rc = realistic(&p, r, row ? row->kind : NULL);
-    vd_pair_close(&p);
-=======
     struct run g = {.o = o, .r = r, .kind = row ? row->kind : NULL, .worst = -1, .sigma = blur_sigma, .quality = JPEG_QUALITY};
     if (side && side->has_degradation) {
         g.sigma = side->blur_sigma;
@@ -460,7 +442,6 @@ static int gate(const char *path_or_id, const struct vd_resolved *file, const st
     vd_free(g.scratch);
     vd_free(g.added[0]);
     vd_free(g.added[1]);
->>>>>>> ef562fe (Gate: judge every output by a bound, slope, offset, ranks and what a filter loses; frames of clips as samples)
     return rc;
 }
 

@@ -122,7 +122,7 @@ struct vd_gate_result {
     struct vd_kept kept[VD_MAX_KEPT]; /* opts.keep; the first is the worst sample of the realistic sets, or of the noise */
     int n_kept;
 };
-/* Both files of a model on the record's samples, on pictures, and on what the sources give; docs/adr/0021 has the rules. Symbolic batch is
+/* Both files of a model on the record's samples, on pictures, and on what the sources give; docs/adr/0012 has the rules. Symbolic batch is
  * 1, symbolic height and width are the sidecar's, else 224; a filter that takes any size sees pictures of a source whole, every other
  * model a window of its own size.
  * 0 with a result (also FAIL, INSUFFICIENT or skipped), or a negative errno when the model cannot be gated: all of

@@ -31,7 +31,7 @@ def gate(*argv, code=PASS, stdin=subprocess.DEVNULL):
 
 
 def figures(tmp_path, *argv, code=PASS):
-    gate(*argv, "--json", tmp_path / "gate.json", code=code)
+    gate(*argv, "--json", tmp_path / "gate.json", "-f", code=code)
     return json.loads((tmp_path / "gate.json").read_text())[0]
 
 
