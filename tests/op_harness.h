@@ -22,7 +22,7 @@
 #include "common/status.h"
 #include "graph/graph.h"
 
-enum { MOST_IN = 12, MOST_OUT = 3, MOST_ATTR = 8 };
+enum { MOST_IN = 12, MOST_OUT = 3, MOST_ATTR = 10 };
 
 struct trial {
     struct vd_onnx_node node;

@@ -27,7 +27,7 @@ static void table_is_sound(void **state)
         assert_ptr_equal(vd_op_find(op->name, op->opset_min), op);
         assert_ptr_equal(vd_op_find(op->name, op->opset_max), op);
         assert_true(vd_op_known(op->name));
-        char attrs[200]; /* "name:t name:t!" */
+        char attrs[240]; /* "name:t name:t!" */
         assert_true(strlen(op->attrs) < sizeof(attrs));
         strcpy(attrs, op->attrs);
         for (char *save, *a = strtok_r(attrs, " ", &save); a; a = strtok_r(NULL, " ", &save)) {

@@ -177,7 +177,7 @@ static void normalisations(void **state)
 static void places(void **state)
 {
     (void)state;
-    const int64_t index[] = {1, -2, 7, -9};
+    const int64_t index[] = {1, -2, 7, -9}, updates[] = {5, 6, 7, 8}, there[] = {10, 20, 30};
     static const struct { const char *op; int rank; int64_t dim[2], out[4]; int n; } all[] = {
         {"GatherElements", 1, {4}, {20, 20, 0, 0}, 4}, {"GatherND", 2, {4, 1}, {20, 20, 0, 0}, 4},
         {"ScatterElements", 1, {4}, {10, 6, 30}, 3}, {"ScatterND", 2, {4, 1}, {10, 6, 30}, 3},
@@ -186,10 +186,10 @@ static void places(void **state)
         for (int known = 0; known < 2; known++) {
             const bool scatter = all[i].op[0] == 'S';
             struct trial *t = trial_new(all[i].op, 18);
-            trial_in(t, VD_S64, DIMS(3), (int64_t[]){10, 20, 30});
+            trial_in(t, VD_S64, DIMS(3), there);
             trial_in(t, VD_S64, all[i].rank, all[i].dim, known ? index : NULL);
             if (scatter)
-                trial_in(t, VD_S64, DIMS(4), (int64_t[]){5, 6, 7, 8});
+                trial_in(t, VD_S64, DIMS(4), updates);
             if (known) {
                 trial_refuses(t, ERANGE, "input 1 (indices) has 7, which is outside dim 0 of size 3");
                 continue;

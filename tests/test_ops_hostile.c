@@ -73,6 +73,14 @@ static void attributes(struct vd_rng *r, struct trial *t, const struct vd_op *op
 {
     static char names[MOST_ATTR][32];
     static const char *const strings[] = {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", "LEFT", "RIGHT", "", "same_upper"};
+    /* What other attributes may say, by the head of their names. */
+    static const struct { const char *attr, *words[7]; } says[] = {
+        {"mode", {"nearest", "linear", "cubic", "reflect", "edge", "DCR", "wrap"}},
+        {"coordinate", {"half_pixel", "align_corners", "tf_crop_and_resize", "asymmetric", "pytorch_half_pixel", "half_pixel_symmetric", "tf_half_pixel_for_nn"}},
+        {"nearest", {"floor", "ceil", "round_prefer_ceil", "round_prefer_floor", "floor", "ceil", ""}},
+        {"reduction", {"none", "add", "mul", "max", "min", "mean", "sum"}},
+        {"keep_aspect", {"stretch", "not_larger", "not_smaller", "stretch", "stretch", "stretch", "other"}},
+    };
     const bool constant = !strcmp(op->name, "Constant");
     const int spatial = 1 + below(r, 3);
     for (const char *p = op->attrs; *p;) {
@@ -87,7 +95,12 @@ static void attributes(struct vd_rng *r, struct trial *t, const struct vd_op *op
             switch (letter) {
             case 'i': a->v.i = below(r, 2) ? below(r, 2) : odd_int(r); break;
             case 'f': a->v.f = vd_rng_f32(r) * 4 - 2; break;
-            case 's': a->v.s = strings[below(r, 6) ? below(r, 6) : below(r, 8)]; break;
+            case 's':
+                a->v.s = strings[below(r, 6) ? below(r, 6) : below(r, 8)];
+                for (size_t k = 0; k < sizeof(says) / sizeof(*says); k++)
+                    if (!strncmp(name, says[k].attr, strlen(says[k].attr)) && below(r, 8))
+                        a->v.s = says[k].words[below(r, 7)];
+                break;
             case 'F': a->v.floats = reals; a->n = below(r, 9); break;
             case 't':
                 value = (struct vd_onnx_tensor){.type = below(r, 2) ? VD_F32 : VD_U8, .rank = 1, .dim = {below(r, 9)}, .data = (uint8_t *)value_data};

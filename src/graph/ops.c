@@ -24,6 +24,7 @@
     .out_min = out0, .out_max = out1
 #define FN(f) .infer = vd_infer_##f, .run = vd_run_##f
 #define WINDOW "kernel_shape:I strides:I pads:I auto_pad:s "
+#define RESIZE "mode:s coordinate_transformation_mode:s nearest_mode:s cubic_coeff_a:f exclude_outside:i extrapolation_value:f"
 #define LAST 23
 
 /* By name, then opset. A node has the first row that holds for the model's opset. */
@@ -203,6 +204,10 @@ static const struct vd_op table[] = {
     {ROW("Relu", 14, LAST, 1, 1, 1, 1), .types = {F32 | SINT}, .attrs = "", FN(relu)},
     {ROW("Reshape", 7, 13, 2, 2, 1, 1), .types = {ANY, S64}, .has_f16 = true, .attrs = "", FN(reshape)},
     {ROW("Reshape", 14, LAST, 2, 2, 1, 1), .types = {ANY, S64}, .has_f16 = true, .attrs = "allowzero:i", FN(reshape)},
+    {ROW("Resize", 10, 10, 2, 2, 1, 1), .types = {ANY ^ F16, F32}, .attrs = "mode:s", FN(resize)},
+    {ROW("Resize", 11, 17, 1, 4, 1, 1), .types = {ANY ^ F16, FLOAT, F32, S64}, .attrs = RESIZE, FN(resize)},
+    {ROW("Resize", 18, LAST, 1, 4, 1, 1), .types = {ANY ^ F16, FLOAT, F32, S64},
+     .attrs = RESIZE " antialias:i axes:I keep_aspect_ratio_policy:s", FN(resize)},
     {ROW("ReverseSequence", 10, LAST, 2, 2, 1, 1), .types = {ANY, S64}, .has_f16 = true, .attrs = "batch_axis:i time_axis:i",
      FN(reverse_sequence)},
     {ROW("Round", 11, LAST, 1, 1, 1, 1), .types = {FLOAT}, .attrs = "", FN(round)},
@@ -242,6 +247,8 @@ static const struct vd_op table[] = {
     {ROW("Trilu", 14, LAST, 1, 2, 1, 1), .types = {ANY, S64}, .has_f16 = true, .attrs = "upper:i", FN(trilu)},
     {ROW("Unsqueeze", 7, 12, 1, 1, 1, 1), .types = {ANY}, .has_f16 = true, .attrs = "axes:I!", FN(unsqueeze)},
     {ROW("Unsqueeze", 13, LAST, 2, 2, 1, 1), .types = {ANY, S64}, .has_f16 = true, .attrs = "", FN(unsqueeze)},
+    {ROW("Upsample", 7, 8, 1, 1, 1, 1), .types = {ANY ^ F16}, .attrs = "scales:F! mode:s", FN(resize)},
+    {ROW("Upsample", 9, 9, 2, 2, 1, 1), .types = {ANY ^ F16, F32}, .attrs = "mode:s", FN(resize)},
     {ROW("Where", 9, LAST, 3, 3, 1, 1), .types = {BOOL, ANY}, .has_f16 = true, .attrs = "", FN(where)},
     {ROW("Xor", 7, LAST, 2, 2, 1, 1), .types = {BOOL}, .attrs = "", FN(xor)},
     /* What ONNX Runtime's quantiser writes in its QOperator form. */

@@ -113,6 +113,7 @@ float vd_f32_from_f16(uint16_t h);
     /* op_reduce.c */ X(reduce_mean) X(reduce_sum) X(reduce_l1) X(reduce_l2) X(reduce_sum_square) X(reduce_prod) \
     X(reduce_max) X(reduce_min) X(reduce_log_sum) X(reduce_log_sum_exp) X(global_average_pool) X(global_max_pool) \
     X(global_lp_pool) \
+    /* op_resize.c */ X(resize) \
     /* op_softmax.c */ X(softmax) X(log_softmax) X(hardmax) X(lp_normalization) \
     /* op_arg.c */ X(arg_max) X(arg_min) \
     /* op_norm.c */ X(instance_normalization) X(group_normalization) X(layer_normalization) X(rms_normalization) \
