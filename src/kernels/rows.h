@@ -95,8 +95,9 @@ struct vd_row_kernels {
     vd_row_conv_fn *conv_u8[VD_ROW_KINDS], *conv_f32[VD_ROW_KINDS];
 
     /* Winograd along the row, for fp32 DENSE with kw 3, stride 1, dilation 1 (any kh): NULL where the set has none.
-     * wino_row turns one padded input row (src: the pixel of tap 0 of output pixel 0) into its transform, wino_bytes() long;
-     * conv_wino takes kh transformed rows in place of rows. Tiles begin at output pixel 0 of the picture's row. */
+     * wino_row turns one padded input row of an output row `width` wide (src: the pixel of tap 0 of output pixel 0) into its
+     * transform, wino_bytes() long and 64-byte aligned; conv_wino takes kh transformed rows in place of rows (src_block is not used).
+     * Tiles begin at output pixel 0 of the picture's row. Not-finite inputs: docs/numerics.md. */
     size_t (*wino_bytes)(int ic, int width);
     void (*wino_row)(void *dst, const float *src, size_t src_block, int ic, int width);
     vd_row_pack_fn *pack_wino;
