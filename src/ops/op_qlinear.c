@@ -4,11 +4,12 @@
 #include "ops/op_util.h"
 
 /* The 8-bit operators that ONNX Runtime's quantiser writes in its QOperator form (domain com.microsoft, version 1): their float
- * operator on dequantised values, requantised. Bytes are indexed by their bits, so that u8 and s8 are one code. */
+ * operator on dequantised values, requantised. Only ONNX Runtime defines them; every float32 rounding here stands where it has one, found
+ * by trial, so that the bytes are the same (docs/numerics.md). Bytes are indexed by their bits, so that u8 and s8 are one code. */
 
-static double real_of(int type, uint8_t bits, double scale, int zp)
+static float real_of(int type, uint8_t bits, float scale, int zp)
 {
-    return ((type == VD_S8 ? (int8_t)bits : bits) - zp) * scale;
+    return (float)((type == VD_S8 ? (int8_t)bits : bits) - zp) * scale;
 }
 
 static int zero_point(const struct vd_tensor *t)
@@ -16,25 +17,46 @@ static int zero_point(const struct vd_tensor *t)
     return !t ? 0 : t->type == VD_S8 ? *(const int8_t *)t->data : *(const uint8_t *)t->data;
 }
 
-static double scale_of(const struct vd_tensor *t) { return (double)*(const float *)t->data; }
+static float scale_of(const struct vd_tensor *t) { return *(const float *)t->data; }
+
+/* Half to even, |v| <= 2^22. */
+static inline float round_small(float v) { return (v + 0x1.8p23f) - 0x1.8p23f; }
 
 /* saturate(rint(v / scale) + zp), half to even; NaN gives the least. */
-struct sink { int type, zp; double scale, lo, hi; };
+struct sink { int type, zp; float scale, lo, hi; };
 
 static struct sink sink_of(const struct vd_tensor *scale, const struct vd_tensor *zp, int type)
 {
     struct sink s = {.type = type, .zp = zero_point(zp), .scale = scale_of(scale)};
-    s.lo = (type == VD_S8 ? INT8_MIN : 0) - s.zp;
-    s.hi = (type == VD_S8 ? INT8_MAX : UINT8_MAX) - s.zp;
+    s.lo = (float)((type == VD_S8 ? INT8_MIN : 0) - s.zp);
+    s.hi = (float)((type == VD_S8 ? INT8_MAX : UINT8_MAX) - s.zp);
     return s;
 }
 
-static uint8_t quantised(const struct sink *s, double v)
+/* v is in steps of the scale, from the zero point. */
+static uint8_t stepped(const struct sink *s, float v)
 {
-    v /= s->scale;
     v = v > s->lo ? v : s->lo;
     v = v < s->hi ? v : s->hi;
-    return (uint8_t)((int)((v + 0x1.8p52) - 0x1.8p52) + s->zp);
+    return (uint8_t)((int)round_small(v) + s->zp);
+}
+
+static uint8_t quantised(const struct sink *s, float v) { return stepped(s, v / s->scale); }
+
+/* The zero point inside the rounding: saturate(rint(v + zp)), v in steps of the scale. */
+struct inner { float zp, lo, hi; };
+
+static struct inner inner_of(const struct vd_tensor *zp, int type)
+{
+    return (struct inner){.zp = (float)zero_point(zp), .lo = type == VD_S8 ? INT8_MIN : 0, .hi = type == VD_S8 ? INT8_MAX : UINT8_MAX};
+}
+
+static inline uint8_t stepped_inside(const struct inner *s, float v)
+{
+    v += s->zp;
+    v = v > s->lo ? v : s->lo;
+    v = v < s->hi ? v : s->hi;
+    return (uint8_t)(int)round_small(v);
 }
 
 /* Inputs first..first+2 are a tensor, its scale and its zero point (one value each; the zero point may be left out). */
@@ -78,11 +100,11 @@ static void map_row(const struct vd_row *r)
         y[i] = t->to[x[(ptrdiff_t)i * r->step[1]]];
 }
 
-static void run_table(const struct vd_op_call *c, double (*f)(double, double), double arg)
+static void run_table(const struct vd_op_call *c, float (*f)(float, float), float arg)
 {
     const struct vd_tensor *x = c->in[0];
     const struct sink s = sink_of(c->in[3], vd_op_in(c, 4), x->type);
-    const double scale = scale_of(c->in[1]);
+    const float scale = scale_of(c->in[1]);
     const int zp = zero_point(vd_op_in(c, 2));
     struct table t;
     struct vd_iter it;
@@ -101,32 +123,31 @@ static int infer_map(const struct vd_op_call *c)
     return vd_op_set_like(c, 0, c->in[0]->type, c->in[0]);
 }
 
-static double sigmoid(double x, double unused)
+static float sigmoid(float x, float unused)
 {
     (void)unused;
-    return 1 / (1 + exp(-x));
+    return (float)(1 / (1 + exp(-(double)x)));
 }
-static double leaky(double x, double alpha) { return x < 0 ? alpha * x : x; }
+static float leaky(float x, float alpha) { return x < 0 ? alpha * x : x; }
 
 int vd_infer_qlinear_sigmoid(const struct vd_op_call *c) { return infer_map(c); }
 void vd_run_qlinear_sigmoid(const struct vd_op_call *c) { run_table(c, sigmoid, 0); }
 int vd_infer_qlinear_leaky_relu(const struct vd_op_call *c) { return infer_map(c); }
-void vd_run_qlinear_leaky_relu(const struct vd_op_call *c) { run_table(c, leaky, (double)vd_op_float(c, "alpha", 0.01f)); }
+void vd_run_qlinear_leaky_relu(const struct vd_op_call *c) { run_table(c, leaky, vd_op_float(c, "alpha", 0.01f)); }
 
 /* --- two bytes to a byte: A, its scale and zero point, B, its, the output's --- */
 
-struct pair { double a[256], b[256]; struct sink s; };
+/* rint((a - zp_a)(b - zp_b) m + zp), m = scale_a scale_b / scale; the product of the bytes is exact. */
+struct product { float a[256], b[256], m; struct inner y; };
 
-#define PAIR_ROW(name, OP) \
-    static void name(const struct vd_row *r) \
-    { \
-        const struct pair *p = r->arg; \
-        uint8_t *y = r->p[0]; \
-        const uint8_t *a = r->p[1], *b = r->p[2]; \
-        for (size_t i = 0; i < r->n; i++) \
-            y[i] = quantised(&p->s, p->a[a[(ptrdiff_t)i * r->step[1]]] OP p->b[b[(ptrdiff_t)i * r->step[2]]]); \
-    }
-PAIR_ROW(mul_row, *)
+static void mul_row(const struct vd_row *r)
+{
+    const struct product *p = r->arg;
+    uint8_t *y = r->p[0];
+    const uint8_t *a = r->p[1], *b = r->p[2];
+    for (size_t i = 0; i < r->n; i++)
+        y[i] = stepped_inside(&p->y, p->a[a[(ptrdiff_t)i * r->step[1]]] * p->b[b[(ptrdiff_t)i * r->step[2]]] * p->m);
+}
 
 /* The addition is the one that is met in every network, and must give the bits of the row kernels (kernels/rows.h, add_u8) and of
  * ONNX Runtime, which has the zero point inside the rounding:  rint(a ra + (b rb + fixed)), ra = scale_a / scale, rb = scale_b / scale,
@@ -151,7 +172,7 @@ static void add_row(const struct vd_row *r)
         float v = fmaf((float)va, s->ra, fmaf((float)vb, s->rb, s->fixed));
         v = v > lo ? v : lo;
         v = v < hi ? v : hi;
-        y[i] = (uint8_t)(((int)((v + 0x1.8p23f) - 0x1.8p23f) + s->off) ^ s->off);
+        y[i] = (uint8_t)(((int)round_small(v) + s->off) ^ s->off);
     }
 }
 
@@ -163,20 +184,6 @@ static int infer_pair(const struct vd_op_call *c)
         (rc = vd_op_broadcast(c, c->in[0], c->in[3], &shape)) < 0)
         return rc;
     return vd_op_set(c, 0, c->in[0]->type, shape.rank, shape.dim);
-}
-
-static void run_pair(const struct vd_op_call *c, vd_row_fn *row)
-{
-    struct pair p = {.s = sink_of(c->in[6], vd_op_in(c, 7), c->in[0]->type)};
-    struct vd_iter it;
-    for (int i = 0; i < 256; i++) {
-        p.a[i] = real_of(c->in[0]->type, (uint8_t)i, scale_of(c->in[1]), zero_point(vd_op_in(c, 2)));
-        p.b[i] = real_of(c->in[3]->type, (uint8_t)i, scale_of(c->in[4]), zero_point(vd_op_in(c, 5)));
-    }
-    vd_iter_init(&it, c->out[0]);
-    vd_iter_input(&it, c->in[0]);
-    vd_iter_input(&it, c->in[3]);
-    vd_iter_run(&it, c->workers, row, &p);
 }
 
 int vd_infer_qlinear_add(const struct vd_op_call *c) { return infer_pair(c); }
@@ -192,7 +199,21 @@ void vd_run_qlinear_add(const struct vd_op_call *c)
 }
 
 int vd_infer_qlinear_mul(const struct vd_op_call *c) { return infer_pair(c); }
-void vd_run_qlinear_mul(const struct vd_op_call *c) { run_pair(c, mul_row); }
+
+void vd_run_qlinear_mul(const struct vd_op_call *c)
+{
+    const int type = c->in[0]->type;
+    struct product p = {.m = scale_of(c->in[1]) * scale_of(c->in[4]) / scale_of(c->in[6]), .y = inner_of(vd_op_in(c, 7), type)};
+    struct vd_iter it;
+    for (int i = 0; i < 256; i++) {
+        p.a[i] = real_of(type, (uint8_t)i, 1, zero_point(vd_op_in(c, 2)));
+        p.b[i] = real_of(type, (uint8_t)i, 1, zero_point(vd_op_in(c, 5)));
+    }
+    vd_iter_init(&it, c->out[0]);
+    vd_iter_input(&it, c->in[0]);
+    vd_iter_input(&it, c->in[3]);
+    vd_iter_run(&it, c->workers, mul_row, &p);
+}
 
 /* --- QLinearConcat: the output's scale and zero point, then tensor, scale, zero point of each input --- */
 
@@ -270,14 +291,14 @@ void vd_run_qlinear_global_average_pool(const struct vd_op_call *c)
     const struct vd_tensor *x = c->in[0];
     const struct sink s = sink_of(c->in[3], vd_op_in(c, 4), x->type);
     const size_t planes = (size_t)x->dim[0] * (size_t)x->dim[1], area = vd_tensor_count(x) / planes;
-    const double scale = scale_of(c->in[1]);
+    const float m = scale_of(c->in[1]) / (s.scale * (float)area);
     const int zp = zero_point(vd_op_in(c, 2));
     for (size_t p = 0; p < planes; p++) {
         const uint8_t *v = (const uint8_t *)x->data + p * area;
         int64_t sum = 0;
         for (size_t i = 0; i < area; i++)
             sum += x->type == VD_S8 ? (int8_t)v[i] : v[i];
-        ((uint8_t *)c->out[0]->data)[p] = quantised(&s, (double)(sum - (int64_t)area * zp) * scale / (double)area);
+        ((uint8_t *)c->out[0]->data)[p] = stepped(&s, (float)(sum - (int64_t)area * zp) * m);
     }
 }
 
@@ -308,9 +329,9 @@ static void three(const struct vd_window *w, const int64_t *v, int64_t fill, int
 void vd_run_qlinear_average_pool(const struct vd_op_call *c)
 {
     const struct vd_tensor *x = c->in[0];
-    const struct sink s = sink_of(c->in[3], vd_op_in(c, 4), x->type);
-    const double scale = scale_of(c->in[1]);
-    const int zp = zero_point(vd_op_in(c, 2));
+    const struct inner s = inner_of(vd_op_in(c, 4), x->type);
+    const float scale = scale_of(c->in[3]);
+    float real[256];
     const bool with_pad = vd_op_int(c, "count_include_pad", 0) != 0;
     struct vd_window w;
     if (vd_window_infer(c, x, NULL, &w) < 0)
@@ -322,12 +343,15 @@ void vd_run_qlinear_average_pool(const struct vd_op_call *c)
     three(&w, w.stride, 1, stride);
     three(&w, w.pad_begin, 0, begin);
     three(&w, w.pad_end, 0, end);
+    for (int i = 0; i < 256; i++)
+        real[i] = real_of(x->type, (uint8_t)i, scale_of(c->in[1]), zero_point(vd_op_in(c, 2)));
     uint8_t *y = c->out[0]->data;
     const uint8_t *plane = x->data;
     for (int64_t p = 0; p < x->dim[0] * x->dim[1]; p++, plane += in[0] * in[1] * in[2])
         for (int64_t o = 0; o < out[0] * out[1] * out[2]; o++) {
             const int64_t at[3] = {o / out[2] / out[1], o / out[2] % out[1], o % out[2]};
-            int64_t lo[3], hi[3], sum = 0, inside = 1, padded = 1;
+            int64_t lo[3], hi[3], inside = 1, padded = 1;
+            float sum = 0;
             for (int d = 0; d < 3; d++) {
                 const int64_t a = at[d] * stride[d] - begin[d], b = a + kernel[d];
                 lo[d] = a < 0 ? 0 : a;
@@ -337,11 +361,9 @@ void vd_run_qlinear_average_pool(const struct vd_op_call *c)
             }
             for (int64_t z = lo[0]; z < hi[0]; z++)
                 for (int64_t r = lo[1]; r < hi[1]; r++)
-                    for (int64_t k = lo[2]; k < hi[2]; k++) {
-                        const uint8_t v = plane[(z * in[1] + r) * in[2] + k];
-                        sum += (x->type == VD_S8 ? (int8_t)v : v) - zp;
-                    }
+                    for (int64_t k = lo[2]; k < hi[2]; k++)
+                        sum += real[plane[(z * in[1] + r) * in[2] + k]];
             const int64_t n = with_pad ? padded : inside;
-            *y++ = quantised(&s, n > 0 ? (double)sum * scale / (double)n : 0);
+            *y++ = stepped_inside(&s, n > 0 ? sum / (float)n / scale : 0);
         }
 }
