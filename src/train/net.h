@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_NET_H
+#define VD_NET_H
+
+#include "common/workers.h"
+#include "graph/graph.h"
+#include "kernels/kernels.h"
+#include "train/loss.h"
+
+/* A graph that can be trained: its float initialisers that feed Conv, Gemm and BatchNormalization are the parameters, and a step runs
+ * a batch forwards and backwards to their gradients.
+ *
+ * Operators: Conv (2-D; one group, or one group a channel; strides, dilations, pads, any kernel), Relu, Clip with
+ * constant bounds, Add of equal shapes, GlobalAveragePool (and ReduceMean over height and width), Gemm (transB 1, alpha and beta 1),
+ * BatchNormalization with the statistics of the batch, Flatten, Squeeze, Reshape to [N,C], Identity. One float input [N,C,H,W], one
+ * output. A Clip or Relu that makes the output is left out: its gradient is zero where it acts, and a model that is
+ * trained without it learns to stay inside.
+ *
+ * Samples are independent but for BatchNormalization and losses over a batch. Gradients are summed in the order of the samples,
+ * so that a result does not depend on the number of threads. It does depend on the kernel set (fused
+ * multiply-adds, Winograd). */
+struct vd_net;
+
+/* A parameter: one initialiser. */
+struct vd_net_param {
+    const char *name;
+    size_t offset, count; /* in vd_net_params() */
+    bool decay;           /* weights; biases, scales and shifts are not decayed */
+};
+
+struct vd_net_opts {
+    int height, width;  /* of a training input */
+    int batch;          /* samples a step, at least 1 */
+    struct vd_loss loss;
+    double norm_momentum; /* BatchNormalization: share of the batch in the running mean and variance; 0.1 in most trainers */
+};
+
+/* g, its model, kernels and workers (may be NULL) must outlive the net. -EPERM: an operator or a form that cannot be
+ * trained, by name; -ERANGE: a size that the graph cannot take. */
+int vd_net_create(struct vd_net **out, const struct vd_graph *g, const struct vd_net_opts *o, const struct vd_kernels *k, struct vd_workers *w);
+void vd_net_free(struct vd_net *n);
+
+size_t vd_net_count(const struct vd_net *n);    /* parameters, in floats */
+float *vd_net_params(struct vd_net *n);         /* to be read and changed between steps */
+const float *vd_net_grads(const struct vd_net *n);
+const struct vd_net_param *vd_net_table(const struct vd_net *n, int *count);
+/* Running means and variances of the BatchNormalizations: state beside the parameters. NULL and 0 when there are none. */
+double *vd_net_state(struct vd_net *n, size_t *count);
+
+size_t vd_net_input_count(const struct vd_net *n);  /* floats of one sample: C * H * W */
+size_t vd_net_target_count(const struct vd_net *n); /* floats of one target: the output's */
+
+/* Sample number `sample` of the run into x (planes) and its target; called from several threads at once. */
+typedef void vd_net_draw(void *arg, uint64_t sample, float *x, float *target);
+
+/* Forwards over samples first..first + batch - 1, the loss (mean over the batch), and, when backward, the gradients.
+ * -EDOM: the loss is not finite. */
+int vd_net_step(struct vd_net *n, vd_net_draw *draw, void *arg, uint64_t first, bool backward, double *loss);
+
+/* The model with the parameters as they are now; BatchNormalization behind a convolution is folded into it, with the running
+ * statistics. out shares the source's strings, owns its data, and is freed with vd_onnx_free(). The source must
+ * outlive it. params and state may be others than the net's own (the best so far). */
+int vd_net_store(const struct vd_net *n, const float *params, const double *state, struct vd_onnx_model *out);
+
+#endif

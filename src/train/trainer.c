@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "common/bytes.h"
+#include "common/file.h"
+#include "common/mem.h"
+
+static const char MAGIC[16] = "vmaf-dnn train1";
+
+int vd_trainer_init(struct vd_trainer *t, struct vd_net *net, const struct vd_train_opts *o)
+{
+    const size_t n = vd_net_count(net);
+    size_t states;
+    const double *state = vd_net_state(net, &states);
+
+    *t = (struct vd_trainer){.net = net, .o = *o, .best_score = -INFINITY};
+    t->m = vd_calloc(n, sizeof(float));
+    t->v = vd_calloc(n, sizeof(float));
+    t->best = vd_malloc(n * sizeof(float));
+    t->best_state = vd_calloc(states + 1, sizeof(double));
+    if (!t->m || !t->v || !t->best || !t->best_state) {
+        vd_trainer_free(t);
+        return vd_nomem(3 * n * sizeof(float));
+    }
+    memcpy(t->best, vd_net_params(net), n * sizeof(float));
+    if (states)
+        memcpy(t->best_state, state, states * sizeof(double));
+    return 0;
+}
+
+void vd_trainer_free(struct vd_trainer *t)
+{
+    vd_free(t->m);
+    vd_free(t->v);
+    vd_free(t->best);
+    vd_free(t->best_state);
+    *t = (struct vd_trainer){0};
+}
+
+double vd_trainer_rate(const struct vd_trainer *t)
+{
+    const struct vd_train_opts *o = &t->o;
+    const double pi = 3.14159265358979323846;
+
+    if (t->step < o->warmup)
+        return o->lr * (double)(t->step + 1) / (double)o->warmup;
+    const double span = o->steps > o->warmup ? (double)(o->steps - o->warmup) : 1, at = (double)(t->step - o->warmup) / span;
+    return o->lr_end + (o->lr - o->lr_end) * 0.5 * (1 + cos(pi * (at < 1 ? at : 1)));
+}
+
+int vd_trainer_step(struct vd_trainer *t, vd_net_draw *draw, void *arg, int batch, double *loss, double *grad_norm)
+{
+    const struct vd_train_opts *o = &t->o;
+    const int rc = vd_net_step(t->net, draw, arg, t->step * (uint64_t)batch, true, loss);
+    if (rc)
+        return rc;
+    const float *g = vd_net_grads(t->net);
+    float *w = vd_net_params(t->net);
+    const size_t n = vd_net_count(t->net);
+    double square = 0;
+    for (size_t i = 0; i < n; i++)
+        square += (double)g[i] * (double)g[i];
+    *grad_norm = sqrt(square);
+    if (!isfinite(*grad_norm))
+        return vd_fail(EDOM, "the gradient is not finite: a lower learning rate, or clip_norm");
+    const double scale = o->clip_norm > 0 && *grad_norm > o->clip_norm ? o->clip_norm / *grad_norm : 1, rate = vd_trainer_rate(t);
+    t->step++;
+    const double c1 = 1 - pow(o->beta1, (double)t->step), c2 = 1 - pow(o->beta2, (double)t->step);
+    int params;
+    const struct vd_net_param *p = vd_net_table(t->net, &params);
+    for (int k = 0; k < params; k++)
+        for (size_t i = p[k].offset; i < p[k].offset + p[k].count; i++) {
+            const double gi = scale * (double)g[i], m = o->beta1 * (double)t->m[i] + (1 - o->beta1) * gi,
+                         v = o->beta2 * (double)t->v[i] + (1 - o->beta2) * gi * gi;
+            t->m[i] = (float)m;
+            t->v[i] = (float)v;
+            const double kept = p[k].decay ? (double)w[i] * (1 - rate * o->weight_decay) : (double)w[i];
+            w[i] = (float)(kept - rate * (m / c1) / (sqrt(v / c2) + o->epsilon));
+        }
+    return 0;
+}
+
+bool vd_trainer_judge(struct vd_trainer *t, double score)
+{
+    size_t states;
+    const double *state = vd_net_state(t->net, &states);
+
+    if (!(score > t->best_score))
+        return false;
+    t->best_score = score;
+    t->best_step = t->step;
+    memcpy(t->best, vd_net_params(t->net), vd_net_count(t->net) * sizeof(float));
+    if (states)
+        memcpy(t->best_state, state, states * sizeof(double));
+    return true;
+}
+
+/* --- checkpoints: magic, identity, counts, numbers in the machine's own order, SHA-256 of all of it --- */
+
+struct head {
+    char magic[16];
+    uint8_t identity[32];
+    uint64_t params, states, step, best_step;
+    double best_score;
+};
+
+int vd_trainer_save(const struct vd_trainer *t, const char *path, const uint8_t identity[32])
+{
+    struct vd_buf b = {0};
+    struct head h = {.params = vd_net_count(t->net), .step = t->step, .best_step = t->best_step, .best_score = t->best_score};
+    uint8_t digest[32];
+    size_t states;
+    const double *state = vd_net_state(t->net, &states);
+    const size_t bytes = (size_t)h.params * sizeof(float);
+
+    memcpy(h.magic, MAGIC, sizeof(h.magic));
+    memcpy(h.identity, identity, 32);
+    h.states = states;
+    vd_put(&b, &h, sizeof(h));
+    vd_put(&b, vd_net_params(t->net), bytes);
+    vd_put(&b, t->m, bytes);
+    vd_put(&b, t->v, bytes);
+    vd_put(&b, t->best, bytes);
+    if (states) {
+        vd_put(&b, state, states * sizeof(double));
+        vd_put(&b, t->best_state, states * sizeof(double));
+    }
+    int rc = b.bad ? vd_nomem(4 * bytes) : 0;
+    if (!rc) {
+        crypto_hash_sha256(digest, b.data, b.size);
+        vd_put(&b, digest, sizeof(digest));
+        rc = b.bad ? vd_nomem(4 * bytes) : vd_file_write(path, b.data, b.size);
+    }
+    vd_free(b.data);
+    return rc;
+}
+
+int vd_trainer_load(struct vd_trainer *t, const char *path, const uint8_t identity[32])
+{
+    enum { CAP = 1 << 30 };
+    uint8_t *data, digest[32];
+    size_t size, states;
+    double *state = vd_net_state(t->net, &states);
+    const size_t bytes = vd_net_count(t->net) * sizeof(float);
+    struct head h;
+    int rc = vd_file_read(path, CAP, &data, &size);
+
+    if (rc)
+        return rc;
+    if (size < sizeof(h) + sizeof(digest) || memcmp(data, MAGIC, sizeof(MAGIC))) {
+        rc = vd_fail(EBADMSG, "%s is not a checkpoint of vmaf-dnn train", path);
+        goto done;
+    }
+    crypto_hash_sha256(digest, data, size - sizeof(digest));
+    if (memcmp(digest, data + size - sizeof(digest), sizeof(digest))) {
+        rc = vd_fail(EBADMSG, "%s is damaged: its digest does not match", path);
+        goto done;
+    }
+    memcpy(&h, data, sizeof(h));
+    if (memcmp(h.identity, identity, sizeof(h.identity)) || h.params != vd_net_count(t->net) || h.states != states ||
+        size != sizeof(h) + 4 * bytes + 2 * states * sizeof(double) + sizeof(digest)) {
+        rc = vd_fail(EINVAL, "%s was made with another configuration or other data; --restart begins anew", path);
+        goto done;
+    }
+    const uint8_t *at = data + sizeof(h);
+    float *const to[4] = {vd_net_params(t->net), t->m, t->v, t->best};
+    for (int i = 0; i < 4; i++, at += bytes)
+        memcpy(to[i], at, bytes);
+    if (states) {
+        memcpy(state, at, states * sizeof(double));
+        memcpy(t->best_state, at + states * sizeof(double), states * sizeof(double));
+    }
+    t->step = h.step;
+    t->best_step = h.best_step;
+    t->best_score = h.best_score;
+done:
+    vd_free(data);
+    return rc;
+}
