@@ -55,19 +55,18 @@ void vd_norm_apply(const struct vd_layer_call *c, const float *params)
     const struct vd_map *m = &x->map;
 
     for (int b = 0; b < m->blocks; b++) {
-        float a[VD_LANES] = {0}, d[VD_LANES] = {0};
+        double a[VD_LANES] = {0}, d[VD_LANES] = {0};
         for (size_t k = 0; k < m->lanes && channel(m, b, k) < m->c; k++) {
             const int ch = channel(m, b, k);
-            const double scale = (double)params[l->param[0] + ch] * l->inv_std[ch];
-            a[k] = (float)scale;
-            d[k] = (float)((double)params[l->param[1] + ch] - l->mean[ch] * scale);
+            a[k] = (double)params[l->param[0] + ch] * l->inv_std[ch];
+            d[k] = (double)params[l->param[1] + ch] - l->mean[ch] * a[k];
         }
         for (int r = 0; r < m->h; r++) {
             const float *v = vd_map_row(m, vd_value_data(x, c->w), b, r);
             float *to = vd_map_row(&y->map, vd_value_data(y, c->w), b, r);
             for (int i = 0; i < m->w; i++)
                 for (size_t k = 0; k < m->lanes; k++)
-                    to[(size_t)i * m->lanes + k] = v[(size_t)i * m->lanes + k] * a[k] + d[k];
+                    to[(size_t)i * m->lanes + k] = (float)((double)v[(size_t)i * m->lanes + k] * a[k] + d[k]);
         }
     }
 }
