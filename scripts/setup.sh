@@ -65,6 +65,7 @@ find_missing() {
             want g++ has_cxx_headers
             want ffmpeg has ffmpeg
             want strace has strace
+            want minisign has minisign
             want libcmocka-dev has_library cmocka
             want libonnx-testdata has_conformance_data
             want python3 has python3

@@ -245,19 +245,34 @@ int vmaf_dnn_sidecar_load(const char *onnx_path, vmaf_dnn_sidecar *out)
     return 0;
 }
 
-int vmaf_dnn_validate_onnx(const char *path)
+int vd_session_try(const uint8_t *data, size_t size, const struct vd_sidecar *side)
 {
-    if (!path)
-        return vd_fail(EINVAL, "path is NULL");
     vmaf_dnn_settings set;
     vmaf_dnn_settings_default(&set);
     set.threads = 1;
     struct vmaf_dnn_session *s = vd_calloc(1, sizeof(*s));
     if (!s)
         return vd_nomem(sizeof(*s));
-    int rc = vd_file_read(path, VD_MAX_MODEL, &s->file.data, &s->file.size);
-    if (!rc && (rc = load(s, &set)))
-        rc = vd_context(rc, "%s", path);
+    s->file.data = (uint8_t *)(uintptr_t)data; /* lent: given back below */
+    s->file.size = size;
+    if (side)
+        s->file.sidecar = *side;
+    const int rc = load(s, &set);
+    s->file.data = NULL;
+    s->file.sidecar = (struct vd_sidecar){0};
     vmaf_dnn_session_close(s);
+    return rc;
+}
+
+int vmaf_dnn_validate_onnx(const char *path)
+{
+    uint8_t *data = NULL;
+    size_t size;
+    if (!path)
+        return vd_fail(EINVAL, "path is NULL");
+    int rc = vd_file_read(path, VD_MAX_MODEL, &data, &size);
+    if (!rc && (rc = vd_session_try(data, size, NULL)))
+        rc = vd_context(rc, "%s", path);
+    vd_free(data);
     return rc;
 }

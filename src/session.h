@@ -20,4 +20,7 @@ struct vmaf_dnn_session {
     struct vd_tensor *shape;    /* one per input: the request that is being made */
 };
 
+/* Would these bytes open, once found? side: what knows the size to try where the model's is symbolic; NULL: nothing. */
+int vd_session_try(const uint8_t *data, size_t size, const struct vd_sidecar *side);
+
 #endif

@@ -9,8 +9,8 @@
 #include "common/mem.h"
 #include "common/status.h"
 #include "io/stream.h"
-#include "plan/plan.h"
 #include "quant/quant.h"
+#include "session.h"
 #include "trust/trust.h"
 
 static const char help[] =
@@ -159,23 +159,10 @@ static int open_source(struct job *j)
 }
 
 /* Would these bytes open? As a session reads them. */
-static int read_back(const struct vd_buf *bytes)
+static int read_back(const struct job *j)
 {
-    struct vd_onnx_model m = {0};
-    struct vd_graph g = {0};
-    struct vd_plan *p = NULL;
-    const struct vd_kernels *k;
-    int rc = vd_onnx_read(&m, bytes->data, bytes->size);
+    const int rc = vd_session_try(j->bytes.data, j->bytes.size, j->file.sidecar.json ? &j->file.sidecar : NULL);
 
-    if (!rc)
-        rc = vd_graph_build(&g, &m);
-    if (!rc)
-        rc = vd_kernels_get(NULL, &k);
-    if (!rc)
-        rc = vd_plan_create(&p, &g, k, NULL);
-    vd_plan_free(p);
-    vd_graph_free(&g);
-    vd_onnx_free(&m);
     return rc ? vd_context(rc, "the quantised model would not open, so that it is not written") : 0;
 }
 
@@ -190,7 +177,7 @@ static int quantize(struct job *j)
     if (j->bytes.size > VD_MAX_MODEL)
         return vd_fail(E2BIG, "the quantised model has %zu bytes, of %d at most", j->bytes.size, (int)VD_MAX_MODEL);
     vd_sha256_hex(j->bytes.data, j->bytes.size, j->sha256);
-    return read_back(&j->bytes);
+    return read_back(j);
 }
 
 /* File, sidecar, registry: until the last is written the digests do not agree, and nothing opens. */

@@ -15,7 +15,7 @@
 
 /* A list of what is denied, not of what is allowed: which calls a C library makes for malloc, threads or a clock changes with its version,
  * and a filter that must be right about all of them fails in the field. What it must keep out is a short list that does not change,
- * and calls that came after it was written are answered as a kernel without them would. docs/adr/0009. */
+ * and calls that came after it was written are answered as a kernel without them would. docs/adr/0014. */
 
 #if defined(__x86_64__)
 #define ARCH AUDIT_ARCH_X86_64

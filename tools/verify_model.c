@@ -12,6 +12,7 @@
 #include "common/status.h"
 #include "graph/graph.h"
 #include "onnx/onnx.h"
+#include "vmaf_dnn/vmaf_dnn.h"
 
 /* What registry and sidecar together claim; 0 and NULL: nobody says. */
 struct claimed {
@@ -165,7 +166,7 @@ static void check_file(struct file *f, const char *path, const char *digest, con
     struct vd_graph g;
 
     f->path = path;
-    int rc = vd_file_read(path, VD_MAX_MODEL, &f->data, &f->size);
+    int rc = vd_read_jailed(path, VD_MAX_MODEL, &f->data, &f->size);
     if (rc) {
         vd_verdict_failed(v, rc, "");
         return;
@@ -229,18 +230,18 @@ static void close_file(struct file *f)
 static void check_open(const struct vd_claim *c, struct vd_verdict *v)
 {
     for (int baseline = 0; baseline < 2; baseline++) {
-        struct vd_resolve_how how = {.baseline = baseline, .registry = c->row ? c->registry : NULL,
-                                     .trusted_keys = c->trusted_keys};
-        struct vd_resolved r;
+        const vmaf_dnn_settings set = {.threads = 1, .baseline = baseline, .registry = c->row ? c->registry : NULL,
+                                       .trusted_keys = c->trusted_keys};
+        vmaf_dnn_session *s;
         char path[VD_MAX_PATH + 2];
 
         snprintf(path, sizeof(path), "%s%s", strchr(c->fp32_path, '/') ? "" : "./", c->fp32_path);
-        int rc = vd_resolve(path, &how, &r);
+        int rc = vmaf_dnn_session_open(&s, path, &set);
+        vmaf_dnn_session_close(s);
         if (rc) {
             vd_verdict_failed(v, rc, "");
             return;
         }
-        vd_resolved_free(&r);
     }
 }
 

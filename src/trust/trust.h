@@ -141,6 +141,9 @@ struct vd_resolve_how {
 int vd_resolve(const char *path_or_id, const struct vd_resolve_how *how, struct vd_resolved *r);
 void vd_resolved_free(struct vd_resolved *r);
 
+/* vd_file_read() of a file that is inside the jail, links resolved, or there is none. -EACCES. */
+int vd_read_jailed(const char *path, size_t cap, uint8_t **data, size_t *size);
+
 /* dst = path without .int8.onnx or .onnx, plus suffix. -ENAMETOOLONG; -EINVAL when path ends in neither, or in
  * .int8.int8.onnx, or has nothing before it. */
 int vd_sibling(char dst[VD_MAX_PATH], const char *path, const char *suffix);

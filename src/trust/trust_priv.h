@@ -42,8 +42,6 @@ int vd_regular(const char *path);
 
 /* Inside VMAF_TINY_MODEL_DIR, or there is none: real is the canonical path then, else path itself. */
 int vd_jail(const char *path, char real[VD_MAX_PATH]);
-/* vd_file_read() of what vd_jail() lets in. */
-int vd_read_jailed(const char *path, size_t cap, uint8_t **data, size_t *size);
 
 /* JSON text to an object; path is for messages. */
 int vd_json_parse(const void *data, size_t size, const char *path, json_t **json);
