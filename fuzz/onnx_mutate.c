@@ -297,7 +297,7 @@ static void new_attribute(int node)
     char name[64];
     const struct vd_op *op = NULL;
     const int type = field_of(node, NODE_OP_TYPE);
-    if (type >= 0 && item[type].n < sizeof name && below(8)) {
+    if (type >= 0 && item[type].p && item[type].n < sizeof name && below(8)) {
         memcpy(name, item[type].p, item[type].n);
         name[item[type].n] = 0;
         op = vd_op_find(name, 13);

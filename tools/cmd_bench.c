@@ -164,23 +164,27 @@ static double median(double *t, int n)
     return n % 2 ? t[n / 2] : (t[n / 2 - 1] + t[n / 2]) / 2;
 }
 
-static void print_json(struct subject *b, int n, const struct bench *o, double faster)
+static int print_json(struct subject *b, int n, const struct bench *o, double faster)
 {
     json_t *shape = json_array(), *forms = json_array();
+    bool ok = shape && forms;
     for (int d = 0; d < b->in[0].rank; d++)
-        json_array_append_new(shape, json_integer(b->in[0].shape[d]));
+        ok &= !json_array_append_new(shape, json_integer(b->in[0].shape[d]));
     for (int k = 0; k < n; k++) {
         const double mid = median(b[k].t, o->runs);
-        json_array_append_new(forms, json_pack("{s:s,s:f,s:f,s:f}", "quant_mode", b[k].info.quant_mode, "median_s", mid, "min_s", b[k].t[0],
-                                               "gmac_per_s", b->gmac / mid));
+        ok &= !json_array_append_new(forms, json_pack("{s:s,s:f,s:f,s:f}", "quant_mode", b[k].info.quant_mode, "median_s", mid, "min_s", b[k].t[0],
+                                                      "gmac_per_s", b->gmac / mid));
     }
     json_t *all = json_pack("{s:s,s:o,s:s,s:i,s:f,s:i,s:o}", "id", b->info.id, "input", shape, "kernels", b->info.kernels, "threads",
                             b->info.threads, "gmac", b->gmac, "runs", o->runs, "forms", forms);
     if (n == 2)
-        json_object_set_new(all, "int8_times_as_fast", json_real(faster));
-    json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    printf("\n");
+        ok &= !json_object_set_new(all, "int8_times_as_fast", json_real(faster));
+    ok = ok && all && !json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(all);
+    if (!ok)
+        return vd_nomem(1);
+    printf("\n");
+    return 0;
 }
 
 static void print_table(struct subject *b, int n, const struct bench *o, double faster)
@@ -220,7 +224,10 @@ static int compare(struct subject *b, int n, const struct bench *o)
     if (rc)
         return vd_report(rc);
     const double faster = median(ratio, o->runs);
-    (o->json ? print_json : print_table)(b, n, o, faster);
+    if (!o->json)
+        print_table(b, n, o, faster);
+    else if ((rc = print_json(b, n, o, faster)))
+        return vd_report(rc);
     if (n == 2 && faster < 1)
         vd_say(&vd_cmd_bench, "warning: int8 is slower than fp32 here (%.2f times as fast); --baseline runs the fp32 file", faster);
     return VD_EXIT_OK;

@@ -83,7 +83,6 @@ struct job {
     bool degrade;
     bool all, over, other, force;
     json_t *list;
-    bool nomem;
 };
 
 static int add_file(struct job *j, const char *path, bool array)
@@ -188,11 +187,11 @@ static void put_error(struct job *j, const char *model, int rc)
 {
     json_t *o = json_object();
 
-    json_object_set_new(o, "id", json_string(model));
-    json_object_set_new(o, "verdict", json_string("error"));
-    json_object_set_new(o, "why", json_string(vd_reason()));
-    json_object_set_new(o, "errno", json_integer(-rc));
-    j->nomem |= !o || json_array_append_new(j->list, o) < 0;
+    vd_json_set(o, "id", json_string(model));
+    vd_json_set(o, "verdict", json_string("error"));
+    vd_json_set(o, "why", json_string(vd_reason()));
+    vd_json_set(o, "errno", json_integer(-rc));
+    vd_json_append(j->list, o);
 }
 
 static void gate_one(struct job *j, const char *model)
@@ -210,7 +209,7 @@ static void gate_one(struct job *j, const char *model)
     }
     vd_gate_print(j->lines, &r, j->o.compat);
     json_t *o = vd_gate_json(&r);
-    j->nomem |= !o || json_array_append_new(j->list, o) < 0;
+    vd_json_append(j->list, o);
     j->over |= !r.skipped && r.verdict != VD_PASS;
     vd_gate_result_free(&r);
 }
@@ -251,7 +250,7 @@ static int write_out(const char *path, const char *text, size_t n)
 
 static int write_json(const struct job *j)
 {
-    char *text = j->nomem ? NULL : json_dumps(j->list, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    char *text = vd_json_lost() ? NULL : json_dumps(j->list, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     int rc = text ? 0 : vd_nomem(0);
 
     if (!rc) {

@@ -210,7 +210,7 @@ static int write_signature(const struct job *j, const struct vd_secret_key *s, c
     return rc;
 }
 
-static void print_signed(const struct vd_secret_key *s, const char *path)
+static int print_signed(const struct vd_secret_key *s, const char *path)
 {
     struct vd_trusted none = {.n = 0};
     struct vd_registry r;
@@ -218,12 +218,11 @@ static void print_signed(const struct vd_secret_key *s, const char *path)
 
     vd_key_name(s->id, id);
     int rc = vd_registry_load(path, &none, &r);
-    if (rc) {
-        vd_report(rc);
-        return;
-    }
+    if (rc)
+        return rc;
     printf("%s.minisig: key %s, registry_version %" PRId64 ", %d model%s\n", path, id, r.version, r.n, r.n == 1 ? "" : "s");
     vd_registry_free(&r);
+    return 0;
 }
 
 static int sign(const struct job *j)
@@ -243,8 +242,8 @@ static int sign(const struct job *j)
     rc = vd_registry_prepare(path, j->as_it_is, &data, &size);
     if (!rc)
         rc = write_signature(j, &s, path, data, size);
-    if (!rc && !j->quiet)
-        print_signed(&s, path);
+    if (!rc && !j->quiet && (rc = print_signed(&s, path)))
+        rc = vd_context(rc, "%s is signed, but cannot be read back", path);
     vd_secret_key_wipe(&s);
     vd_free(data);
     return rc == -EACCES ? vd_report_output(rc) : vd_report(rc);
