@@ -162,7 +162,7 @@ static int shape_plane(struct vmaf_dnn_session *s, int w, int h)
             return k < 2 ? vd_fail(ENOTSUP, "input '%s': dimension %d is %lld, a plane has 1", v->name, k, (long long)v->dim[k])
                          : vd_fail(ERANGE, "the model takes %lldx%lld, the plane is %dx%d", (long long)v->dim[3], (long long)v->dim[2], w, h);
     s->shape[0] = (struct vd_tensor){.type = v->type, .rank = 4, .dim = {1, 1, h, w}};
-    const int rc = vd_plan_shape(s->plan, s->shape);
+    const int rc = vd_plan_shape_plane(s->plan, s->shape);
     if (rc)
         return rc;
     const struct vd_tensor *y = vd_plan_output(s->plan, 0);
@@ -172,58 +172,13 @@ static int shape_plane(struct vmaf_dnn_session *s, int w, int h)
     return 0;
 }
 
-struct plane {
-    const unsigned char *in;
-    unsigned char *out;
-    ptrdiff_t in_stride, out_stride;
-    int w, h, bpc;
-};
-
-/* Rows through the model. A float16 model's row goes through f32_row, which then is the model's own buffer's neighbour. */
-static int run_plane(struct vmaf_dnn_session *s, const struct plane *p)
+static int run_plane(struct vmaf_dnn_session *s, const struct vd_plane *p)
 {
-    int rc = shape_plane(s, p->w, p->h);
-    if (rc)
-        return rc;
-    const struct vd_kernels *k = s->kernels;
-    struct vd_tensor *x = vd_plan_input(s->plan, 0);
-    const struct vd_tensor *y = vd_plan_output(s->plan, 0);
-    const int max = (1 << p->bpc) - 1;
-    const size_t w = (size_t)p->w;
-    enum { CHUNK = 512 };
-    float temp[CHUNK]; /* only where the model stores float16 */
-    for (int r = 0; r < p->h; r++)
-        for (size_t at = 0; at < w; at += x->type == VD_F32 ? w : CHUNK) {
-            const size_t n = x->type == VD_F32 || w - at < CHUNK ? w - at : CHUNK;
-            float *dst = x->type == VD_F32 ? (float *)x->data + (size_t)r * w : temp;
-            const unsigned char *src = p->in + r * p->in_stride;
-            if (p->bpc == 8)
-                k->u8_to_f32(dst, src + at, n);
-            else
-                k->u16_to_f32(dst, (const uint16_t *)(const void *)src + at, n, max);
-            for (size_t i = 0; p->bpc != 8 && i < n; i++)
-                dst[i] = dst[i] > 1 ? 1 : dst[i]; /* a sample over 2^bpc - 1 */
-            for (size_t i = 0; dst == temp && i < n; i++)
-                ((uint16_t *)x->data)[(size_t)r * w + at + i] = vd_f16_from_f32(temp[i]);
-        }
-    if ((rc = vd_plan_run(s->plan)))
-        return rc;
-    for (int r = 0; r < p->h; r++)
-        for (size_t at = 0; at < w; at += y->type == VD_F32 ? w : CHUNK) {
-            const size_t n = y->type == VD_F32 || w - at < CHUNK ? w - at : CHUNK;
-            const float *src = y->type == VD_F32 ? (const float *)y->data + (size_t)r * w : temp;
-            for (size_t i = 0; src == temp && i < n; i++)
-                temp[i] = vd_f32_from_f16(((const uint16_t *)y->data)[(size_t)r * w + at + i]);
-            unsigned char *dst = p->out + r * p->out_stride;
-            if (p->bpc == 8)
-                k->f32_to_u8(dst + at, src, n);
-            else
-                k->f32_to_u16((uint16_t *)(void *)dst + at, src, n, max);
-        }
-    return 0;
+    const int rc = shape_plane(s, p->w, p->h);
+    return rc ? rc : vd_plan_run_plane(s->plan, p);
 }
 
-static int check_plane(const struct vmaf_dnn_session *s, const struct plane *p)
+static int check_plane(const struct vmaf_dnn_session *s, const struct vd_plane *p)
 {
     const int64_t row = (int64_t)p->w * (p->bpc > 8 ? 2 : 1);
     if (!s || !p->in || !p->out)
@@ -239,7 +194,7 @@ static int check_plane(const struct vmaf_dnn_session *s, const struct plane *p)
 
 int vmaf_dnn_session_run_luma8(vmaf_dnn_session *s, const uint8_t *in, ptrdiff_t in_stride, int w, int h, uint8_t *out, ptrdiff_t out_stride)
 {
-    const struct plane p = {in, out, in_stride, out_stride, w, h, 8};
+    const struct vd_plane p = {in, out, in_stride, out_stride, w, h, 8};
     const int rc = check_plane(s, &p);
     return rc ? rc : run_plane(s, &p);
 }
@@ -249,7 +204,7 @@ int vmaf_dnn_session_run_plane16(vmaf_dnn_session *s, const uint16_t *in, ptrdif
 {
     if (bpc < 9 || bpc > 16)
         return vd_fail(EINVAL, "%d bits a sample are not in 9..16", bpc);
-    const struct plane p = {(const unsigned char *)in, (unsigned char *)out, in_stride, out_stride, w, h, bpc};
+    const struct vd_plane p = {in, out, in_stride, out_stride, w, h, bpc};
     const int rc = check_plane(s, &p);
     return rc ? rc : run_plane(s, &p);
 }

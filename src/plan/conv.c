@@ -189,7 +189,8 @@ static void requantize(const struct vd_conv *c, void *dst, const int32_t *sum, s
     const bool is_signed = c->out->type == VD_S8;
     const int zp = byte_value(c->q[3]);
     const uint32_t bias = c->bias32 ? ((const uint32_t *)c->bias32->data)[oc] : 0;
-    const float scale = c->scale[oc], lo = (float)((is_signed ? INT8_MIN : 0) - zp), hi = (float)((is_signed ? INT8_MAX : UINT8_MAX) - zp);
+    const float scale = c->scale[oc], lo = (c->tail.clamp ? c->tail.lo : is_signed ? INT8_MIN : 0) - (float)zp;
+    const float hi = (c->tail.clamp ? c->tail.hi : is_signed ? INT8_MAX : UINT8_MAX) - (float)zp;
     for (size_t i = 0; i < n; i++) {
         float v = (float)(int32_t)((uint32_t)sum[i] + bias) * scale;
         v = v > lo ? v : lo;

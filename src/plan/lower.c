@@ -35,8 +35,7 @@ static bool same_shape(const struct vd_tensor *a, const struct vd_tensor *b)
     return a->type == b->type && a->rank == b->rank && !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof(a->dim[0]));
 }
 
-/* Relu, or Clip whose bounds are known. */
-static bool clamp_of(const struct vd_lower *l, const struct vd_node *n, float *lo, float *hi)
+bool vd_lower_clamp(const struct vd_graph *g, const struct vd_node *n, float *lo, float *hi)
 {
     *lo = is(n, "Relu") ? 0 : -INFINITY;
     *hi = INFINITY;
@@ -54,12 +53,30 @@ static bool clamp_of(const struct vd_lower *l, const struct vd_node *n, float *l
     for (int i = 1; i < n->n_in; i++) {
         if (n->in[i] < 0)
             continue;
-        const struct vd_tensor *c = l->g->value[n->in[i]].constant;
+        const struct vd_tensor *c = g->value[n->in[i]].constant;
         if (!c || c->type != VD_F32 || vd_tensor_count(c) != 1)
             return false;
         *(i == 1 ? lo : hi) = *(const float *)c->data;
     }
     return *lo <= *hi; /* also false for NaN bounds, which are the operator's business */
+}
+
+/* Clip of bytes whose bounds are known. */
+static bool byte_clamp(const struct vd_lower *l, const struct vd_node *n, struct vd_fusion *f)
+{
+    float bound[2] = {l->t[n->out[0]].type == VD_S8 ? INT8_MIN : 0, l->t[n->out[0]].type == VD_S8 ? INT8_MAX : UINT8_MAX};
+    if (!is(n, "Clip"))
+        return false;
+    for (int i = 1; i < n->n_in; i++) {
+        const struct vd_tensor *c = n->in[i] < 0 ? NULL : l->g->value[n->in[i]].constant;
+        if (n->in[i] >= 0 && (!c || vd_tensor_count(c) != 1))
+            return false;
+        if (c)
+            bound[i - 1] = c->type == VD_S8 ? *(const int8_t *)c->data : *(const uint8_t *)c->data;
+    }
+    f->lo = bound[0];
+    f->hi = bound[1];
+    return f->lo <= f->hi;
 }
 
 /* DynamicQuantizeLinear before, Cast, Mul and Mul behind; leaves f->out at the second Mul's output. */
@@ -104,8 +121,15 @@ void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f)
     const struct vd_node *conv = node_at(l, node);
     *f = (struct vd_fusion){.head = node, .last = node, .out = conv->out[0], .x = conv->in[0], .w_scale = -1, .bias = -1, .residual = -1};
     l->covered[node] = true;
-    if (is(conv, "QLinearConv"))
+    if (is(conv, "QLinearConv")) {
+        const int next = l->consumer[f->out];
+        if (next >= 0 && byte_clamp(l, node_at(l, next), f)) {
+            f->clamp = l->covered[next] = true;
+            f->out = node_at(l, next)->out[0];
+            f->last = next;
+        }
         return;
+    }
     if (is(conv, "ConvInteger")) {
         if (!dynamic_pattern(l, conv, f))
             return;
@@ -130,7 +154,7 @@ void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f)
                 f->residual = other;
             else
                 return;
-        } else if (n->in[0] == f->out && clamp_of(l, n, &lo, &hi)) {
+        } else if (n->in[0] == f->out && vd_lower_clamp(l->g, n, &lo, &hi)) {
             if (f->residual < 0 && !f->clamp) {
                 f->clamp = true;
                 f->lo = lo;

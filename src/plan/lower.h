@@ -15,7 +15,7 @@ struct vd_fusion {
     int w_scale;          /* dynamic: constant value, one element or one a channel */
     int bias;             /* constant value with one element or one a channel; -1 */
     int residual;         /* -1 */
-    bool clamp, clamp2;   /* before and after the residual */
+    bool clamp, clamp2;   /* before and after the residual; QLinearConv: lo..hi are bytes, as its output has them */
     float lo, hi, lo2, hi2;
 };
 
@@ -30,6 +30,8 @@ struct vd_lower {
 
 /* Follow what comes after convolution `node` as far as one step can stand for it,
  * with the same result in every bit. Every value in between has that one use. */
+/* Relu, or Clip whose bounds are known floats. */
+bool vd_lower_clamp(const struct vd_graph *g, const struct vd_node *n, float *lo, float *hi);
 void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f);
 
 #endif

@@ -25,49 +25,6 @@ struct vd_conv_inputs vd_conv_inputs(const struct vd_node *n)
     return (struct vd_conv_inputs){.w = 1, .x_zp = -1, .w_zp = -1, .source = VD_FROM_F32};
 }
 
-/* Weights as the kernels want them; w may be float16. */
-static int pack_constant(struct vd_plan *p, int i)
-{
-    const struct vd_node *n = &p->g->node[i];
-    const struct vd_conv_inputs at = vd_conv_inputs(n);
-    const bool integer = at.source != VD_FROM_F32;
-    const struct vd_tensor *w = p->g->value[n->in[at.w]].constant, *zp = NULL;
-    if (at.w_zp >= 0 && at.w_zp < n->n_in && n->in[at.w_zp] >= 0 && !(zp = p->g->value[n->in[at.w_zp]].constant))
-        return 0; /* packed in each run */
-    if (!w || w->rank < 3 || w->rank > 4 || w->dim[0] < 1)
-        return 0;
-    const struct vd_onnx_attr *group = vd_onnx_attr(n->proto, "group");
-    if (group && (group->v.i < 1 || w->dim[0] % group->v.i))
-        return 0; /* infer has the message */
-    if (integer ? (w->type != VD_U8 && w->type != VD_S8) || (zp && (zp->type != w->type || (vd_tensor_count(zp) != 1 && vd_tensor_count(zp) != (size_t)w->dim[0])))
-                : w->type != VD_F32 && w->type != VD_F16)
-        return 0;
-    struct vd_tensor wide = *w;
-    struct vd_arena temp = {0};
-    int rc = 0;
-    if (w->type == VD_F16) {
-        wide.type = VD_F32;
-        if (!(wide.data = vd_arena_array(&temp, vd_tensor_count(w) + 1, sizeof(float))))
-            return vd_nomem(vd_tensor_count(w) * sizeof(float));
-        vd_widen_f16(&wide, w);
-    }
-    struct vd_packed *k = vd_arena_array(&p->arena, 1, sizeof(*k));
-    if (!k) {
-        rc = vd_nomem(sizeof(*k));
-    } else if (!(rc = vd_packed_init(k, &wide, zp, group ? group->v.i : 1))) {
-        k->weight = vd_arena_array(&p->arena, k->bytes, 1);
-        if (k->weight) {
-            vd_packed_fill(k, &wide, zp);
-            p->packed[i] = k;
-            p->packed_bytes += k->bytes;
-        } else {
-            rc = vd_nomem(k->bytes);
-        }
-    }
-    vd_arena_free(&temp);
-    return rc ? vd_context(rc, "node '%s' (%s)", n->proto->name, n->op->name) : 0;
-}
-
 int vd_plan_create(struct vd_plan **out, struct vd_graph *g, const struct vd_kernels *k, struct vd_workers *w)
 {
     *out = NULL;
@@ -79,12 +36,13 @@ int vd_plan_create(struct vd_plan **out, struct vd_graph *g, const struct vd_ker
     p->workers = w;
     int rc = 0;
     p->packed = vd_arena_array(&p->arena, (size_t)g->n_node + 1, sizeof(*p->packed));
+    p->rows = vd_arena_array(&p->arena, (size_t)g->n_node + 1, sizeof(*p->rows));
     p->shape_in = vd_arena_array(&p->arena, (size_t)g->n_in + 1, sizeof(*p->shape_in));
-    if (!p->packed || !p->shape_in)
+    if (!p->packed || !p->rows || !p->shape_in)
         rc = vd_nomem((size_t)g->n_node * sizeof(*p->packed));
     for (int i = 0; !rc && i < g->n_node; i++)
         if (is_conv(&g->node[i]))
-            rc = pack_constant(p, i);
+            rc = vd_plan_weights(p, i);
     if (rc) {
         vd_plan_free(p);
         return rc;
@@ -98,7 +56,10 @@ static void forget_shape(struct vd_plan *p)
     p->shaped = false;
     vd_arena_free(&p->shape);
     vd_free(p->memory);
+    vd_free(p->plane_copy);
     p->memory = NULL;
+    p->plane_copy = NULL;
+    p->cross = NULL;
     p->t = NULL;
     p->step = NULL;
     p->n_step = 0;
@@ -167,6 +128,30 @@ static void find_consumers(const struct vd_graph *g, int *consumer)
                 consumer[g->node[i].in[k]] = i;
 }
 
+/* The values that a step of one node or one fusion reads and writes. */
+static bool list_values(struct vd_plan *p, struct vd_step *s)
+{
+    const struct vd_node *n = s->node;
+    const struct vd_fusion *f = s->fusion;
+    s->reads = vd_arena_array(&p->shape, (size_t)n->n_in + 2, sizeof(int));
+    s->writes = vd_arena_array(&p->shape, (size_t)n->n_out + 1, sizeof(int));
+    if (!s->reads || !s->writes)
+        return false;
+    if (f)
+        s->reads[s->n_reads++] = f->x;
+    for (int i = f ? 1 : 0; i < n->n_in; i++)
+        if (n->in[i] >= 0 && !(f && f->dynamic && i == 2))
+            s->reads[s->n_reads++] = n->in[i];
+    if (f && f->residual >= 0)
+        s->reads[s->n_reads++] = f->residual;
+    if (f)
+        s->writes[s->n_writes++] = f->out;
+    for (int i = 0; !f && i < n->n_out; i++)
+        if (n->out[i] >= 0)
+            s->writes[s->n_writes++] = n->out[i];
+    return true;
+}
+
 /* Choose the steps: fusions first, then from the outputs back what is needed. */
 static int choose_steps(struct vd_plan *p, const bool *known)
 {
@@ -220,18 +205,22 @@ static int choose_steps(struct vd_plan *p, const bool *known)
     }
     p->step += at;
     p->n_step = (int)nodes - at;
-    return 0;
+    for (int i = 0; i < p->n_step; i++)
+        if (!list_values(p, &p->step[i]))
+            return vd_nomem(nodes * sizeof(int));
+    return vd_streams_choose(p);
 }
 
-int vd_plan_shape(struct vd_plan *p, const struct vd_tensor *in)
+static int shape(struct vd_plan *p, const struct vd_tensor *in, bool planes)
 {
-    bool same = p->shaped;
+    bool same = p->shaped && p->planes == planes;
     for (int i = 0; same && i < p->g->n_in; i++)
         same = in[i].type == p->shape_in[i].type && in[i].rank == p->shape_in[i].rank &&
                !memcmp(in[i].dim, p->shape_in[i].dim, (size_t)in[i].rank * sizeof(in[i].dim[0]));
     if (same)
         return 0;
     forget_shape(p);
+    p->planes = planes;
     int rc = -ENOMEM;
     p->t = vd_arena_array(&p->shape, (size_t)p->g->n_value + 1, sizeof(*p->t));
     bool *known = vd_arena_array(&p->shape, (size_t)p->g->n_node + 1, sizeof(*known));
@@ -239,6 +228,9 @@ int vd_plan_shape(struct vd_plan *p, const struct vd_tensor *in)
         rc = vd_nomem((size_t)p->g->n_value * sizeof(*p->t));
     else if (!(rc = infer_all(p, in, known)) && !(rc = choose_steps(p, known)))
         rc = vd_steps_place(p);
+    /* touched only when a filter works in place */
+    if (!rc && planes && !(p->plane_copy = vd_aligned(vd_tensor_count(&p->t[0]) * sizeof(uint16_t))))
+        rc = vd_nomem(vd_tensor_count(&p->t[0]) * sizeof(uint16_t));
     if (rc) {
         forget_shape(p);
         return rc;
@@ -246,6 +238,16 @@ int vd_plan_shape(struct vd_plan *p, const struct vd_tensor *in)
     memcpy(p->shape_in, in, (size_t)p->g->n_in * sizeof(*in));
     p->shaped = true;
     return 0;
+}
+
+int vd_plan_shape(struct vd_plan *p, const struct vd_tensor *in) { return shape(p, in, false); }
+
+int vd_plan_shape_plane(struct vd_plan *p, const struct vd_tensor *in) { return shape(p, in, true); }
+
+void vd_plan_set_band_rows(struct vd_plan *p, int rows)
+{
+    p->band_rows = rows;
+    p->shaped = false;
 }
 
 struct vd_tensor *vd_plan_input(struct vd_plan *p, int i) { return &p->t[i]; }
@@ -265,6 +267,8 @@ int vd_plan_run(struct vd_plan *p)
 /* Multiplications of one step. */
 static int64_t step_macs(const struct vd_plan *p, const struct vd_step *s)
 {
+    if (s->stream)
+        return s->stream->macs;
     if (s->conv.w)
         return s->conv.batch * s->conv.oh * s->conv.ow * s->conv.w->groups * s->conv.w->oc * s->conv.w->ic * s->conv.w->kh * s->conv.w->kw;
     const char *op = s->node->op->name;

@@ -5,6 +5,7 @@
 #include "common/workers.h"
 #include "graph/graph.h"
 #include "kernels/kernels.h"
+#include "plan/sample_plane.h"
 
 /* From a graph to something that runs. Made once (lowering, packed weights), shaped
  * for each size of input (shapes, lifetimes, arena), run any number of times. */
@@ -27,12 +28,23 @@ void vd_plan_free(struct vd_plan *p);
  * shape. -ENOTSUP or -ERANGE: the model cannot take that shape, which operator says so is in the reason. */
 int vd_plan_shape(struct vd_plan *p, const struct vd_tensor *in);
 
+/* The same for a filter that takes its one input from a plane and gives its one output to one: neither has to be a tensor then. Only
+ * vd_plan_run_plane() may follow; vd_plan_output()'s data is not there. */
+int vd_plan_shape_plane(struct vd_plan *p, const struct vd_tensor *in);
+
 /* Where the caller writes input i and reads output i; valid until the next vd_plan_shape(). */
 struct vd_tensor *vd_plan_input(struct vd_plan *p, int i);
 const struct vd_tensor *vd_plan_output(const struct vd_plan *p, int i);
 
 /* Allocates nothing. -ERANGE: an activation that is to be quantised is not finite. */
 int vd_plan_run(struct vd_plan *p);
+/* plane is of the shape's size; in and out may be the same. */
+int vd_plan_run_plane(struct vd_plan *p, const struct vd_plane *plane);
+
+/* For tests: rows that a worker makes at a time in a row stream, of its highest output; 0: chosen (results do not depend on it); VD_NO_STREAMS:
+ * every step on whole tensors. Takes effect with the next vd_plan_shape(). */
+enum { VD_NO_STREAMS = -1 };
+void vd_plan_set_band_rows(struct vd_plan *p, int rows);
 
 void vd_plan_info(const struct vd_plan *p, struct vd_plan_info *info);
 

@@ -18,6 +18,7 @@ struct place {
     struct vd_plan *p;
     struct tenant *tenant;
     int n, cap;
+    int *home; /* by value: the value whose memory it has, itself but where a stream works in place */
 };
 
 static void *take(struct vd_plan *p, size_t count, size_t size) { return vd_arena_array(&p->shape, count ? count : 1, size); }
@@ -89,12 +90,15 @@ static int place_conv(struct vd_plan *p, struct vd_step *s)
     const struct vd_op_call *c = &s->call;
     const size_t node = (size_t)(s->node - p->g->node);
     struct vd_conv *v = &s->conv;
+    int rc = vd_plan_pack(p, (int)node, true);
+    if (rc)
+        return rc;
     v->w = p->packed[node];
     const struct vd_conv_inputs at = vd_conv_inputs(s->node);
     v->source = at.source == VD_FROM_8BIT && f->dynamic ? VD_FROM_DYNAMIC : at.source;
     const struct vd_tensor *w_zp = vd_conv_input(c, at.w_zp);
     struct vd_window win;
-    int rc = vd_window_infer(c, c->in[0], c->in[at.w], &win);
+    rc = vd_window_infer(c, c->in[0], c->in[at.w], &win);
     if (rc)
         return rc;
     if (win.n > 2)
@@ -137,37 +141,57 @@ static int place_conv(struct vd_plan *p, struct vd_step *s)
     return rc ? vd_context(rc, "node '%s' (%s)", s->node->proto->name, s->node->op->name) : 0;
 }
 
-/* When each value is written and last read. */
+/* When each value is written and last read. What one stream both writes and reads needs no memory; a convolution that adds its last
+ * reader's tensor to its own result may write it there. */
 static int lodge_values(struct place *pl)
 {
     struct vd_plan *p = pl->p;
     const struct vd_graph *g = p->g;
     int *first = take(p, (size_t)g->n_value, sizeof(*first)), *last = take(p, (size_t)g->n_value, sizeof(*last));
-    if (!first || !last)
-        return vd_nomem((size_t)g->n_value * 2 * sizeof(*first));
-    for (int i = 0; i < g->n_value; i++)
+    int *end = take(p, (size_t)g->n_value, sizeof(*end));
+    if (!first || !last || !end)
+        return vd_nomem((size_t)g->n_value * 3 * sizeof(*first));
+    for (int i = 0; i < g->n_value; i++) {
         first[i] = i < g->n_in ? 0 : -1;
+        last[i] = i < g->n_in ? 0 : -1;
+    }
     for (int i = 0; i < p->n_step; i++) {
         const struct vd_step *s = &p->step[i];
-        for (int k = 0; k < s->node->n_in; k++)
-            if (s->node->in[k] >= 0)
-                last[s->node->in[k]] = i + 1;
-        if (s->fusion) {
-            first[s->fusion->out] = last[s->fusion->out] = i + 1;
-            last[s->fusion->x] = i + 1;
-            if (s->fusion->residual >= 0)
-                last[s->fusion->residual] = i + 1;
-            continue;
+        for (int k = 0; k < s->n_reads; k++)
+            last[s->reads[k]] = i + 1;
+        for (int k = 0; k < s->n_writes; k++) {
+            first[s->writes[k]] = i + 1;
+            if (!s->stream)
+                last[s->writes[k]] = i + 1;
         }
-        for (int k = 0; k < s->node->n_out; k++)
-            if (s->node->out[k] >= 0)
-                first[s->node->out[k]] = last[s->node->out[k]] = i + 1;
     }
     for (int o = 0; o < g->n_out; o++)
         last[g->out[o]] = p->n_step + 1;
+    pl->home = take(p, (size_t)g->n_value, sizeof(*pl->home));
+    if (!pl->home)
+        return vd_nomem((size_t)g->n_value * sizeof(*pl->home));
+    for (int i = 0; i < g->n_value; i++) {
+        pl->home[i] = i;
+        end[i] = last[i];
+    }
+    for (int i = 0; i < p->n_step; i++)
+        for (int k = 0; p->step[i].stream && k < p->step[i].n_writes; k++) {
+            const int v = p->step[i].writes[k], r = p->cross[v].alias;
+            if (r < 0 || last[v] < 0 || last[r] != i + 1 || !p->cross[r].blocked || p->cross[r].row != p->cross[v].row)
+                continue;
+            pl->home[v] = pl->home[r]; /* r's own was settled before: it is written earlier */
+            end[pl->home[v]] = last[v] > end[pl->home[v]] ? last[v] : end[pl->home[v]];
+        }
     for (int i = 0; i < g->n_value; i++)
-        if (first[i] >= 0 && !p->t[i].data)
-            lodge(pl, &p->t[i], first[i], last[i]);
+        if (first[i] >= 0 && last[i] >= 0 && !p->t[i].data && pl->home[i] == i && !p->cross[i].plane) {
+            lodge(pl, &p->t[i], first[i], end[i]);
+            const struct vd_cross *c = &p->cross[i];
+            size_t rows;
+            if (c->blocked && (!vd_mul((size_t)p->t[i].dim[0] * (size_t)p->t[i].dim[2], c->row, &rows) || rows > SIZE_MAX / 4))
+                return vd_nomem(SIZE_MAX);
+            if (c->blocked)
+                pl->tenant[pl->n - 1].slot.size = rows;
+        }
     return 0;
 }
 
@@ -192,8 +216,8 @@ static int assign_memory(struct place *pl)
         return rc;
     p->scratch_step = 0;
     for (int i = 0; i < p->n_step; i++)
-        if (p->step[i].fusion && p->step[i].conv.scratch > p->scratch_step)
-            p->scratch_step = p->step[i].conv.scratch;
+        for (size_t want = p->step[i].stream ? p->step[i].stream->area : p->step[i].conv.scratch; want > p->scratch_step;)
+            p->scratch_step = want;
     p->scratch_step = (p->scratch_step + 127) & ~(size_t)63; /* no line shared by two workers */
     if (!vd_mul(p->scratch_step, (size_t)vd_workers_count(p->workers), &scratch) || !vd_add(total, scratch, &p->memory_bytes))
         return vd_nomem(SIZE_MAX);
@@ -203,6 +227,9 @@ static int assign_memory(struct place *pl)
         return vd_nomem(p->memory_bytes);
     for (int i = 0; i < pl->n; i++)
         pl->tenant[i].t->data = p->memory + slot[i].offset;
+    for (int v = 0; v < p->g->n_value; v++)
+        if (pl->home[v] != v)
+            p->t[v].data = p->t[pl->home[v]].data;
     p->scratch = p->memory + total;
     memset(p->scratch, 0, scratch);
     return 0;
@@ -219,6 +246,10 @@ int vd_steps_place(struct vd_plan *p)
         return vd_nomem(cap * sizeof(*pl.tenant));
     int rc = 0;
     for (int i = 0; !rc && i < p->n_step; i++) {
+        if (p->step[i].n_member) {
+            rc = vd_stream_build(p, &p->step[i]);
+            continue;
+        }
         rc = make_views(&pl, &p->step[i], i + 1);
         if (!rc && p->step[i].fusion)
             rc = place_conv(p, &p->step[i]);
@@ -235,6 +266,10 @@ int vd_steps_place(struct vd_plan *p)
 
 int vd_step_run(struct vd_plan *p, const struct vd_step *s)
 {
+    if (s->stream) {
+        const int rc = vd_stream_run(p, s->stream);
+        return rc ? vd_context(rc, "node '%s' (%s)", s->node->proto->name, s->node->op->name) : 0;
+    }
     for (int i = 0; i < s->n_widen; i++)
         vd_widen_f16(s->widen[i].to, s->widen[i].from);
     if (s->fusion) {

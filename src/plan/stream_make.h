@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_STREAM_MAKE_H
+#define VD_STREAM_MAKE_H
+
+#include "plan/steps.h"
+#include "plan/row_stream.h"
+
+/* A stream in the making (stream_build.c, stream_each.c). Functions that give a value give a negative errno instead where something is wrong. */
+struct vd_make {
+    struct vd_plan *p;
+    struct vd_stream *s;
+    int *of;       /* by value of the graph: the stream's value, without padding; -1 */
+    int *bytes_of; /* by value of the graph: quantised by its own range; -1 */
+    int *ring_of;  /* by value of the stream: its copy in a ring; -1 */
+};
+
+int vd_make_value(struct vd_make *b, const struct vd_stream_value *like); /* size and kind as like; no place yet */
+struct vd_stream_op *vd_make_op(struct vd_make *b, enum vd_stream_kind kind, int n_in, int out); /* NULL: no memory */
+void vd_make_reads(struct vd_make *b, struct vd_stream_op *o, int i, int value);
+int vd_make_map(struct vd_make *b, enum vd_stream_kind kind, int from, const struct vd_stream_value *like, struct vd_stream_op **op);
+int vd_make_source(struct vd_make *b, int v);
+int vd_make_layout(struct vd_make *b, int value, bool thin);
+/* A step that is one node. */
+int vd_make_each(struct vd_make *b, const struct vd_step *step);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "plan/stream_take.h"
+
+#include <string.h>
+
+static bool is(const struct vd_node *n, const char *name) { return !strcmp(n->op->name, name); }
+
+static bool is_byte(int type) { return type == VD_U8 || type == VD_S8; }
+
+/* A tensor that streams carry: N, C, H, W of floats or bytes. */
+static bool picture(const struct vd_tensor *t)
+{
+    if (t->rank != 4 || t->data || (t->type != VD_F32 && !is_byte(t->type)))
+        return false;
+    for (int i = 0; i < 4; i++)
+        if (t->dim[i] < 1 || t->dim[i] > 1 << 24)
+            return false;
+    return true;
+}
+
+static bool same(const struct vd_tensor *a, const struct vd_tensor *b)
+{
+    return a->type == b->type && a->rank == b->rank && !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof(a->dim[0]));
+}
+
+static const struct vd_tensor *constant(const struct vd_plan *p, const struct vd_node *n, int i)
+{
+    return i < n->n_in && n->in[i] >= 0 ? p->g->value[n->in[i]].constant : NULL;
+}
+
+/* Input i is left out, or a constant; one: of one element. */
+static bool known(const struct vd_plan *p, const struct vd_node *n, int i, bool one)
+{
+    const struct vd_tensor *c = constant(p, n, i);
+    return i >= n->n_in || n->in[i] < 0 || (c && (!one || vd_tensor_count(c) == 1));
+}
+
+static bool takes_conv(const struct vd_plan *p, const struct vd_step *s)
+{
+    const struct vd_fusion *f = s->fusion;
+    const struct vd_tensor *x = &p->t[f->x], *y = &p->t[f->out];
+    if (!p->rows[f->head] || !picture(x) || !picture(y))
+        return false;
+    if (!is(s->node, "QLinearConv")) {
+        const struct vd_tensor *bias = f->bias < 0 ? NULL : p->g->value[f->bias].constant;
+        return (f->dynamic || is(s->node, "Conv")) && x->type == VD_F32 && y->type == VD_F32 && (f->bias < 0 || (bias && bias->type == VD_F32)) &&
+               (f->residual < 0 || picture(&p->t[f->residual]));
+    }
+    for (int i = 1; i < s->node->n_in; i++)
+        if (!known(p, s->node, i, i != 3 && i != 4 && i != 5 && i != 8))
+            return false;
+    return is_byte(x->type) && is_byte(y->type);
+}
+
+/* Operators without a parameter that depends on the place: one input, or two that are rows or constants. */
+static bool each_one(const struct vd_node *n)
+{
+    static const char *const names[] = {"Abs", "Neg", "Sqrt", "Exp", "Log", "Tanh", "Sigmoid", "Erf", "Floor", "Ceil", "Round", "Reciprocal", "LeakyRelu",
+                                        "ThresholdedRelu", "Elu", "Selu", "Celu", "Softplus", "Softsign", "HardSigmoid", "HardSwish", "Mish", "Gelu",
+                                        "Sin", "Cos", "Tan", "Sign"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (is(n, names[i]))
+            return true;
+    return false;
+}
+
+static bool each_two(const struct vd_node *n)
+{
+    return is(n, "Add") || is(n, "Sub") || is(n, "Mul") || is(n, "Div") || is(n, "Min") || is(n, "Max") || is(n, "Sum");
+}
+
+/* A float constant of one element, or one for each channel. */
+static bool of_channels(const struct vd_tensor *c, int64_t channels)
+{
+    if (!c || c->type != VD_F32 || c->rank > 4)
+        return false;
+    const size_t n = vd_tensor_count(c);
+    return n == 1 || (c->rank >= 3 && n == (size_t)channels && c->dim[c->rank - 3] == channels);
+}
+
+static bool takes_each(const struct vd_plan *p, const struct vd_node *n, const struct vd_tensor *y)
+{
+    bool rows = false;
+    if (y->type != VD_F32 || n->n_in < 1 || !(n->n_in == 1 ? each_one(n) : n->n_in == 2 && each_two(n)))
+        return false;
+    for (int i = 0; i < n->n_in; i++) {
+        if (n->in[i] < 0)
+            return false;
+        const bool row = picture(&p->t[n->in[i]]) && same(&p->t[n->in[i]], y);
+        if (!row && !of_channels(constant(p, n, i), y->dim[1]))
+            return false;
+        rows = rows || row;
+    }
+    return rows;
+}
+
+static bool along_channels(const struct vd_node *n)
+{
+    const struct vd_onnx_attr *axis = vd_onnx_attr(n->proto, "axis");
+    return axis && (axis->v.i == 1 || axis->v.i == -3);
+}
+
+static bool takes_concat(const struct vd_plan *p, const struct vd_node *n, const struct vd_tensor *y, int first, int step)
+{
+    for (int i = first; i < n->n_in; i += step)
+        if (n->in[i] < 0 || !picture(&p->t[n->in[i]]) || p->t[n->in[i]].type != y->type)
+            return false;
+    for (int i = 0; step == 3 && i < n->n_in; i++)
+        if ((i < 2 || i % 3 != 2) && !known(p, n, i, true))
+            return false;
+    return along_channels(n);
+}
+
+enum vd_take vd_stream_take(const struct vd_plan *p, const struct vd_step *s)
+{
+    const struct vd_node *n = s->node;
+    if (s->fusion)
+        return takes_conv(p, s) ? VD_TAKE_CONV : VD_TAKE_NONE;
+    if (n->n_out != 1 || n->n_in < 1 || n->in[0] < 0 || n->out[0] < 0 || !picture(&p->t[n->out[0]]))
+        return VD_TAKE_NONE;
+    const struct vd_tensor *x = &p->t[n->in[0]], *y = &p->t[n->out[0]];
+    float lo, hi;
+    if (is(n, "com.microsoft:QLinearConcat")) {
+        if (!takes_concat(p, n, y, 2, 3))
+            return n->n_in == 5 && picture(&p->t[n->in[2]]) && known(p, n, 0, true) && known(p, n, 1, true) && known(p, n, 3, true) && known(p, n, 4, true)
+                       ? VD_TAKE_TABLE
+                       : VD_TAKE_NONE;
+        return n->n_in == 5 ? VD_TAKE_TABLE : VD_TAKE_CONCAT_U8;
+    }
+    if (is(n, "Concat"))
+        return takes_concat(p, n, y, 0, 1) ? VD_TAKE_CONCAT : VD_TAKE_NONE;
+    if (takes_each(p, n, y))
+        return is(n, "Add") && !constant(p, n, 0) && !constant(p, n, 1) ? VD_TAKE_ADD_F32 : VD_TAKE_EACH;
+    if (!picture(x))
+        return VD_TAKE_NONE;
+    if (is(n, "Identity"))
+        return VD_TAKE_ALIAS;
+    if (x->type == VD_F32 && vd_lower_clamp(p->g, n, &lo, &hi))
+        return VD_TAKE_CLAMP;
+    if (is(n, "QuantizeLinear"))
+        return x->type == VD_F32 && known(p, n, 1, true) && known(p, n, 2, true) ? VD_TAKE_QUANTIZE : VD_TAKE_NONE;
+    if (is(n, "DequantizeLinear"))
+        return is_byte(x->type) && known(p, n, 1, true) && known(p, n, 2, true) ? VD_TAKE_DEQUANTIZE : VD_TAKE_NONE;
+    const bool table = is(n, "Clip") || is(n, "com.microsoft:QLinearSigmoid") || is(n, "com.microsoft:QLinearLeakyRelu");
+    if (is_byte(x->type) && table) {
+        bool all = true;
+        for (int i = 1; i < n->n_in; i++)
+            all = all && known(p, n, i, true);
+        return all ? VD_TAKE_TABLE : VD_TAKE_NONE;
+    }
+    if (is(n, "com.microsoft:QLinearAdd")) {
+        bool all = n->in[3] >= 0 && picture(&p->t[n->in[3]]) && same(x, y) && same(&p->t[n->in[3]], y);
+        for (int i = 1; i < n->n_in; i++)
+            all = all && (i == 3 || known(p, n, i, true));
+        return all ? VD_TAKE_ADD_U8 : VD_TAKE_NONE;
+    }
+    return VD_TAKE_NONE;
+}

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Row streams against the same model on whole tensors: random nets in fp32, static and dynamic int8, at sizes down to one pixel. A stream's
+ * result must not depend on kernel set (int8), band height or threads; VD_SEED repeats a run. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+
+#include "common/mem.h"
+#include "net_build.h"
+#include "plan/steps.h"
+
+static uint64_t seed = 20261125;
+static struct vd_rng rng;
+
+static int below(int n) { return (int)(vd_rng_u64(&rng) % (uint64_t)n); }
+static float real(float lo, float hi) { return lo + (hi - lo) * vd_rng_f32(&rng); }
+static int pick(const int *from, int n) { return from[below(n)]; }
+#define PICK(...) pick((const int[]){__VA_ARGS__}, (int)(sizeof((const int[]){__VA_ARGS__}) / sizeof(int)))
+
+/* --- random nets --- */
+
+enum form { F32, STATIC, DYNAMIC };
+
+struct value {
+    const char *name;
+    int64_t c, h, w;
+    const char *scale, *zp; /* bytes */
+};
+
+struct maker {
+    struct net *n;
+    enum form form;
+    int type; /* of bytes */
+    struct value v[40];
+    int n_v;
+};
+
+static void set_quant(struct maker *m, struct value *v, float scale)
+{
+    v->scale = net_f32(m->n, scale);
+    v->zp = net_byte(m->n, m->type, below(256));
+}
+
+static struct value *add_value(struct maker *m, const char *name, int64_t c, int64_t h, int64_t w)
+{
+    struct value *v = &m->v[m->n_v++];
+    *v = (struct value){.name = name, .c = c, .h = h, .w = w};
+    if (m->form == STATIC)
+        set_quant(m, v, real(0.01f, 0.04f));
+    return v;
+}
+
+static const float *random_floats(struct net *n, size_t count, float lo, float hi)
+{
+    float *v = vd_arena_array(&n->a, count, sizeof(*v));
+    for (size_t i = 0; i < count; i++)
+        v[i] = real(lo, hi);
+    return v;
+}
+
+static const char *dynamic_conv(struct maker *m, const struct value *x, int64_t oc, int64_t ic, const int64_t *dim, struct vd_onnx_node **conv)
+{
+    struct net *n = m->n;
+    const size_t count = (size_t)(oc * ic * dim[2] * dim[3]);
+    uint8_t *w = vd_arena_array(&n->a, count, 1);
+    for (size_t i = 0; i < count; i++)
+        w[i] = (uint8_t)(1 + below(255));
+    const struct vd_onnx_node *q = net_node(n, "DynamicQuantizeLinear", 3, x->name, NULL);
+    *conv = net_node(n, "ConvInteger", 1, q->out[0], net_const(n, VD_U8, 4, dim, w), q->out[2], net_byte(n, VD_U8, 128), NULL);
+    struct vd_onnx_node *cast = net_node(n, "Cast", 1, (*conv)->out[0], NULL);
+    net_int(n, cast, "to", VD_F32);
+    const int64_t per[3] = {oc, 1, 1};
+    const char *ws = net_const(n, VD_F32, 3, per, random_floats(n, (size_t)oc, 0.002f, 0.01f));
+    const struct vd_onnx_node *scales = net_node(n, "Mul", 1, q->out[1], ws, NULL);
+    const struct vd_onnx_node *y = net_node(n, "Mul", 1, cast->out[0], scales->out[0], NULL);
+    return net_node(n, "Add", 1, y->out[0], net_const(n, VD_F32, 3, per, random_floats(n, (size_t)oc, -1, 1)), NULL)->out[0];
+}
+
+static void make_conv(struct maker *m, const struct value *x, int64_t oc)
+{
+    struct net *n = m->n;
+    const int64_t k[2] = {PICK(1, 3, 3, 3, 2, 5), PICK(1, 3, 3, 3, 4)}, s[2] = {PICK(1, 1, 1, 2, 3), PICK(1, 1, 1, 2)}, d[2] = {PICK(1, 1, 1, 2), PICK(1, 1, 2)};
+    int64_t pads[4], out[2], groups = 1;
+    const int64_t in[2] = {x->h, x->w};
+    const bool same = below(3);
+    for (int i = 0; i < 2; i++) {
+        const int64_t reach = (k[i] - 1) * d[i];
+        pads[i] = same ? reach / 2 : below(4);
+        pads[i + 2] = same ? reach - reach / 2 : below(4);
+        if (in[i] + pads[i] + pads[i + 2] < reach + 1)
+            pads[i + 2] += reach + 1 - (in[i] + pads[i] + pads[i + 2]);
+        out[i] = (in[i] + pads[i] + pads[i + 2] - reach - 1) / s[i] + 1;
+    }
+    if (!below(4))
+        groups = oc = x->c;
+    const int64_t ic = x->c / groups, dim[4] = {oc, ic, k[0], k[1]};
+    const size_t count = (size_t)(oc * ic * k[0] * k[1]);
+    const float size = 1.5f / sqrtf((float)(ic * k[0] * k[1]));
+    struct vd_onnx_node *conv;
+    struct value y = {.c = oc, .h = out[0], .w = out[1]};
+    if (m->form == F32) {
+        const int64_t per[1] = {oc};
+        const char *w = net_const(n, VD_F32, 4, dim, random_floats(n, count, -size, size));
+        conv = below(3) ? net_node(n, "Conv", 1, x->name, w, net_const(n, VD_F32, 1, per, random_floats(n, (size_t)oc, -1, 1)), NULL)
+                        : net_node(n, "Conv", 1, x->name, w, NULL);
+        y.name = conv->out[0];
+    } else if (m->form == DYNAMIC) {
+        y.name = dynamic_conv(m, x, oc, ic, dim, &conv);
+    } else {
+        int8_t *w = vd_arena_array(&n->a, count, 1);
+        const int64_t per[1] = {oc};
+        int32_t *bias = vd_arena_array(&n->a, (size_t)oc, sizeof(*bias));
+        for (size_t i = 0; i < count; i++)
+            w[i] = (int8_t)(below(255) - 127);
+        for (int64_t i = 0; i < oc; i++)
+            bias[i] = below(4000) - 2000;
+        const bool unsigned_w = !below(3);
+        const int type = unsigned_w ? VD_U8 : VD_S8;
+        for (size_t i = 0; unsigned_w && i < count; i++)
+            w[i] = (int8_t)(w[i] ^ 0x80);
+        set_quant(m, &y, real(0.01f, 0.04f));
+        conv = net_node(n, "QLinearConv", 1, x->name, x->scale, x->zp, net_const(n, type, 4, dim, w),
+                        net_const(n, VD_F32, 1, per, random_floats(n, (size_t)oc, 0.5f * size / 127, size / 127)), net_byte(n, type, unsigned_w ? 128 : 0),
+                        y.scale, y.zp, net_const(n, VD_S32, 1, per, bias), NULL);
+        y.name = conv->out[0];
+    }
+    net_ints(n, conv, "kernel_shape", 2, k);
+    net_ints(n, conv, "strides", 2, s);
+    net_ints(n, conv, "dilations", 2, d);
+    net_ints(n, conv, "pads", 4, pads);
+    net_int(n, conv, "group", groups);
+    m->v[m->n_v++] = y;
+}
+
+static struct value *other_like(struct maker *m, const struct value *x, bool same_channels)
+{
+    for (int tries = 0; tries < 20; tries++) {
+        struct value *y = &m->v[below(m->n_v)];
+        if (y->h == x->h && y->w == x->w && (!same_channels || y->c == x->c))
+            return y;
+    }
+    return NULL;
+}
+
+static void make_other(struct maker *m, const struct value *x)
+{
+    struct net *n = m->n;
+    const bool bytes = m->form == STATIC;
+    const struct value *y = NULL;
+    struct value *out;
+    struct vd_onnx_node *node = NULL;
+    const int64_t per[3] = {x->c, 1, 1};
+    switch (below(6)) {
+    case 0:
+        if (bytes) {
+            node = net_node(n, "Clip", 1, x->name, net_byte(n, m->type, m->type == VD_S8 ? -100 + below(80) : below(80)), net_byte(n, m->type, m->type == VD_S8 ? below(120) : 100 + below(150)), NULL);
+            out = add_value(m, node->out[0], x->c, x->h, x->w);
+            out->scale = x->scale;
+            out->zp = x->zp;
+            return;
+        }
+        node = below(2) ? net_node(n, "Relu", 1, x->name, NULL) : net_node(n, "Clip", 1, x->name, net_f32(n, -0.5f), net_f32(n, 0.75f), NULL);
+        break;
+    case 1:
+    case 2:
+        if (!(y = other_like(m, x, true)))
+            return;
+        out = add_value(m, "", x->c, x->h, x->w);
+        node = bytes ? net_node(n, "com.microsoft:QLinearAdd", 1, x->name, x->scale, x->zp, y->name, y->scale, y->zp, out->scale, out->zp, NULL)
+                     : net_node(n, "Add", 1, x->name, y->name, NULL);
+        out->name = node->out[0];
+        return;
+    case 3:
+        if (!(y = other_like(m, x, false)) || x->c + y->c > 80)
+            return;
+        out = add_value(m, "", x->c + y->c, x->h, x->w);
+        node = bytes ? net_node(n, "com.microsoft:QLinearConcat", 1, out->scale, out->zp, x->name, x->scale, x->zp, y->name, y->scale, y->zp, NULL)
+                     : net_node(n, "Concat", 1, x->name, y->name, NULL);
+        net_int(n, node, "axis", 1);
+        out->name = node->out[0];
+        return;
+    case 4:
+        if (bytes) {
+            out = add_value(m, "", x->c, x->h, x->w);
+            out->name = net_node(n, "com.microsoft:QLinearSigmoid", 1, x->name, x->scale, x->zp, out->scale, out->zp, NULL)->out[0];
+            return;
+        }
+        node = net_node(n, "Sigmoid", 1, x->name, NULL);
+        if (m->form == F32 && below(2)) /* infinite where a lane holds 0: lanes past the channels must not get into sums */
+            node = net_node(n, "Reciprocal", 1, node->out[0], NULL);
+        break;
+    default:
+        if (bytes)
+            return;
+        node = net_node(n, below(2) ? "Mul" : "Sub", 1, x->name, net_const(n, VD_F32, 3, per, random_floats(n, (size_t)x->c, 0.5f, 1.5f)), NULL);
+        break;
+    }
+    add_value(m, node->out[0], x->c, x->h, x->w);
+}
+
+static void make_net(struct net *n, enum form form, int64_t c, int64_t h, int64_t w)
+{
+    struct maker m = {.n = n, .form = form, .type = below(2) ? VD_U8 : VD_S8};
+    net_begin(n, 17);
+    const char *x = net_input(n, VD_F32, 4);
+    struct value *first = add_value(&m, x, c, h, w);
+    if (form == STATIC)
+        first->name = net_node(n, "QuantizeLinear", 1, x, first->scale, first->zp, NULL)->out[0];
+    const int steps = 4 + below(8);
+    make_conv(&m, &m.v[0], PICK(1, 16, 16, 20));
+    for (int i = 0; i < steps; i++) {
+        const struct value from = m.v[m.n_v - 1 - below(m.n_v < 3 ? m.n_v : 3)];
+        if (below(5) < 3)
+            make_conv(&m, &from, PICK(1, 3, 16, 16, 17, 32));
+        else
+            make_other(&m, &from);
+    }
+    make_conv(&m, &m.v[m.n_v - 1], PICK(1, 5, 16));
+    for (int i = 0; i < 3; i++) {
+        const struct value *v = &m.v[i ? below(m.n_v) : m.n_v - 1];
+        const struct vd_onnx_node *out = form == STATIC && below(2) ? net_node(n, "DequantizeLinear", 1, v->name, v->scale, v->zp, NULL)
+                                                                   : net_node(n, "Identity", 1, v->name, NULL);
+        net_output(n, out->out[0]);
+    }
+}
+
+/* --- running one --- */
+
+struct run {
+    const char *kernels;
+    int threads, band_rows;
+};
+
+static void open_plan(struct vd_plan **p, struct vd_graph *g, const struct net *n, const struct run *how, struct vd_workers **w)
+{
+    const struct vd_kernels *k;
+    assert_int_equal(vd_graph_build(g, &n->m), 0);
+    assert_int_equal(vd_kernels_get(how->kernels, &k), 0);
+    assert_int_equal(vd_workers_create(how->threads, w), 0);
+    assert_int_equal(vd_plan_create(p, g, k, *w), 0);
+    vd_plan_set_band_rows(*p, how->band_rows);
+}
+
+static void close_plan(struct vd_plan *p, struct vd_graph *g, struct vd_workers *w)
+{
+    vd_plan_free(p);
+    vd_graph_free(g);
+    vd_workers_free(w);
+}
+
+/* Outputs one behind the other; *size: bytes. */
+static unsigned char *outputs_of(const struct net *n, const struct vd_tensor *x, const struct run *how, size_t *size, int *streams)
+{
+    struct vd_graph g;
+    struct vd_plan *p;
+    struct vd_workers *w;
+    struct vd_tensor shape = *x;
+    shape.data = NULL;
+    open_plan(&p, &g, n, how, &w);
+    if (vd_plan_shape(p, &shape))
+        fail_msg("seed %llu: %s", (unsigned long long)seed, vd_reason());
+    memcpy(vd_plan_input(p, 0)->data, x->data, vd_tensor_bytes(x));
+    assert_int_equal(vd_plan_run(p), 0);
+    *size = 0;
+    for (int o = 0; o < g.n_out; o++)
+        *size += vd_tensor_bytes(vd_plan_output(p, o));
+    unsigned char *all = vd_malloc(*size), *at = all;
+    for (int o = 0; o < g.n_out; o++) {
+        const struct vd_tensor *t = vd_plan_output(p, o);
+        memcpy(at, t->data, vd_tensor_bytes(t));
+        at += vd_tensor_bytes(t);
+    }
+    *streams = 0;
+    for (int i = 0; i < p->n_step; i++)
+        *streams += p->step[i].stream != NULL;
+    close_plan(p, &g, w);
+    return all;
+}
+
+static void random_picture(struct vd_tensor *x, int64_t c, int64_t h, int64_t w, int64_t batch)
+{
+    *x = (struct vd_tensor){.type = VD_F32, .rank = 4, .dim = {batch, c, h, w}};
+    x->data = vd_malloc(vd_tensor_bytes(x));
+    for (size_t i = 0; i < vd_tensor_count(x); i++)
+        ((float *)x->data)[i] = real(-1, 2);
+}
+
+static void check_close(const unsigned char *got, const unsigned char *want, size_t size, uint64_t case_seed)
+{
+    float most = 0, worst = 0;
+    for (size_t i = 0; i < size / sizeof(float); i++) {
+        const float g = ((const float *)(const void *)got)[i], w = ((const float *)(const void *)want)[i];
+        most = fabsf(w) > most ? fabsf(w) : most;
+        worst = !(fabsf(g - w) <= worst) ? fabsf(g - w) : worst;
+    }
+    if (!(worst <= 1e-4f * (1 + most)))
+        fail_msg("case seed %llu: off by %g of %g", (unsigned long long)case_seed, (double)worst, (double)most);
+}
+
+static void check_net(enum form form, int64_t c, int64_t h, int64_t w, int64_t batch)
+{
+    static const int bands[] = {0, 1, 2, 3, 7}, threads[] = {1, 2, 5};
+    const uint64_t case_seed = vd_rng_u64(&rng);
+    static struct net n;
+    struct vd_tensor x;
+    size_t size, again;
+    int streams;
+    vd_rng_seed(&rng, case_seed);
+    make_net(&n, form, c, h, w);
+    random_picture(&x, c, h, w, batch);
+    unsigned char *want = outputs_of(&n, &x, &(struct run){"c", 1, VD_NO_STREAMS}, &size, &streams);
+    assert_int_equal(streams, 0);
+    for (int i = 0; vd_kernels_name(i); i++) {
+        unsigned char *first = outputs_of(&n, &x, &(struct run){vd_kernels_name(i), 1, 0}, &again, &streams);
+        assert_int_equal(size, again);
+        assert_true(streams > 0);
+        if (form == F32)
+            check_close(first, want, size, case_seed);
+        else if (memcmp(first, want, size))
+            fail_msg("seed %llu, case %llu: kernels %s differ from whole tensors", (unsigned long long)seed, (unsigned long long)case_seed, vd_kernels_name(i));
+        for (size_t b = 0; b < sizeof(bands) / sizeof(*bands); b++)
+            for (size_t t = 0; t < sizeof(threads) / sizeof(*threads); t++) {
+                unsigned char *got = outputs_of(&n, &x, &(struct run){vd_kernels_name(i), threads[t], bands[b]}, &again, &streams);
+                if (memcmp(got, first, size))
+                    fail_msg("seed %llu, case %llu: kernels %s, bands of %d rows, %d threads: other bits", (unsigned long long)seed,
+                             (unsigned long long)case_seed, vd_kernels_name(i), bands[b], threads[t]);
+                vd_free(got);
+            }
+        vd_free(first);
+    }
+    vd_free(want);
+    vd_free(x.data);
+    net_end(&n);
+}
+
+static void check_form(enum form form)
+{
+    static const int64_t sizes[][3] = {{1, 1, 1}, {1, 1, 37}, {1, 37, 1}, {3, 2, 2}, {16, 9, 33}, {1, 24, 17}, {1, 31, 50}, {20, 13, 16}};
+    vd_rng_seed(&rng, seed + form);
+    for (int i = 0; i < 16; i++) {
+        const int64_t *s = sizes[i % 8];
+        check_net(form, s[0], s[1], s[2], i % 5 == 4 ? 3 : 1);
+    }
+}
+
+static void test_f32(void **state) { (void)state; check_form(F32); }
+static void test_static(void **state) { (void)state; check_form(STATIC); }
+static void test_dynamic(void **state) { (void)state; check_form(DYNAMIC); }
+
+/* --- planes --- */
+
+/* A filter of the learned filter's kind: in, three layers, out, and the input added. */
+static void make_filter(struct net *n, enum form form)
+{
+    const int channels[] = {1, 16, 16, 1};
+    struct maker m = {.n = n, .form = form, .type = VD_U8};
+    net_begin(n, 17);
+    const char *x = net_input(n, VD_F32, 4), *v = x;
+    for (int i = 0; i < 3; i++) {
+        const int64_t dim[4] = {channels[i + 1], channels[i], 3, 3}, ones[4] = {1, 1, 1, 1};
+        struct vd_onnx_node *conv;
+        const float size = 1.0f / sqrtf((float)(9 * channels[i]));
+        const struct value in = {.name = v};
+        if (form == DYNAMIC) {
+            v = dynamic_conv(&m, &in, dim[0], dim[1], dim, &conv);
+        } else {
+            conv = net_node(n, "Conv", 1, v, net_const(n, VD_F32, 4, dim, random_floats(n, (size_t)(dim[0] * dim[1] * 9), -size, size)), NULL);
+            v = conv->out[0];
+        }
+        net_ints(n, conv, "pads", 4, ones);
+        if (i < 2)
+            v = net_node(n, "Relu", 1, v, NULL)->out[0];
+    }
+    net_output(n, net_node(n, "Add", 1, v, x, NULL)->out[0]);
+}
+
+static void filter_plane(const struct net *n, const struct run *how, const struct vd_plane *pl)
+{
+    struct vd_graph g;
+    struct vd_plan *p;
+    struct vd_workers *w;
+    const struct vd_tensor shape = {.type = VD_F32, .rank = 4, .dim = {1, 1, pl->h, pl->w}};
+    open_plan(&p, &g, n, how, &w);
+    assert_int_equal(vd_plan_shape_plane(p, &shape), 0);
+    if (how->band_rows != VD_NO_STREAMS)
+        assert_true(p->cross[0].plane && p->cross[g.out[0]].plane);
+    assert_int_equal(vd_plan_run_plane(p, pl), 0);
+    close_plan(p, &g, w);
+}
+
+static void flip_rows(unsigned char *dst, const unsigned char *src, size_t stride, int h, bool turn)
+{
+    for (int y = 0; y < h; y++)
+        memcpy(dst + stride * (size_t)y, src + stride * (size_t)(turn ? h - 1 - y : y), stride);
+}
+
+/* Straight from and to planes, in place or not, upside down or not, is what the tensors give. */
+static void check_planes(enum form form, int w, int h, int bpc)
+{
+    static struct net n;
+    const size_t sample = bpc > 8 ? 2 : 1, stride = ((size_t)w + 5) * sample, size = stride * (size_t)h;
+    unsigned char *in = vd_malloc(size), *want = vd_malloc(size), *out = vd_malloc(size), *turned = vd_malloc(size);
+    make_filter(&n, form);
+    for (size_t i = 0; i < size / sample; i++) {
+        const unsigned v = (unsigned)below(bpc > 8 ? (1 << bpc) + (below(50) ? 0 : 200) : 256); /* some over the range */
+        if (bpc > 8)
+            ((uint16_t *)(void *)in)[i] = (uint16_t)(v > UINT16_MAX ? UINT16_MAX : v);
+        else
+            in[i] = (uint8_t)v;
+    }
+    for (int i = 0; vd_kernels_name(i); i++) {
+        struct vd_plane pl = {.in = in, .out = want, .in_stride = (ptrdiff_t)stride, .out_stride = (ptrdiff_t)stride, .w = w, .h = h, .bpc = bpc};
+        memcpy(want, in, size); /* what is between rows stays */
+        filter_plane(&n, &(struct run){vd_kernels_name(i), 1, 0}, &pl);
+        for (int how = 0; how < 12; how++) {
+            const bool in_place = how % 2, down = how % 4 > 1; /* down: rows lie from the last to the first */
+            unsigned char *from = in_place ? out : turned;
+            flip_rows(from, in, stride, h, down);
+            if (!in_place)
+                flip_rows(out, in, stride, h, down); /* what is between rows stays */
+            pl = (struct vd_plane){.in = from, .out = out, .in_stride = (ptrdiff_t)stride, .out_stride = (ptrdiff_t)stride, .w = w, .h = h, .bpc = bpc};
+            if (down) {
+                pl.in = from + stride * (size_t)(h - 1);
+                pl.out = out + stride * (size_t)(h - 1);
+                pl.in_stride = pl.out_stride = -(ptrdiff_t)stride;
+            }
+            filter_plane(&n, &(struct run){vd_kernels_name(i), (int[]){1, 2, 5}[how % 3], (int[]){0, 1, 3, 7}[how / 3]}, &pl);
+            flip_rows(turned, out, stride, h, down);
+            if (memcmp(turned, want, size))
+                fail_msg("seed %llu: %dx%d, %d bits, kernels %s, way %d: other samples", (unsigned long long)seed, w, h, bpc, vd_kernels_name(i), how);
+        }
+    }
+    vd_free(in);
+    vd_free(want);
+    vd_free(out);
+    vd_free(turned);
+    net_end(&n);
+}
+
+static void test_planes(void **state)
+{
+    (void)state;
+    vd_rng_seed(&rng, seed + 10);
+    static const int sizes[][2] = {{1, 1}, {1, 19}, {23, 1}, {40, 37}};
+    for (size_t i = 0; i < 4; i++)
+        for (int bpc = 8; bpc <= 16; bpc += i == 3 ? 2 : 8) {
+            check_planes(F32, sizes[i][0], sizes[i][1], bpc);
+            check_planes(DYNAMIC, sizes[i][0], sizes[i][1], bpc);
+        }
+}
+
+/* --- memory --- */
+
+/* Three rows for a 3x3 window; what is added at the end waits for as many rows as the windows between look ahead; nothing grows with the height. */
+static void test_rings(void **state)
+{
+    (void)state;
+    static struct net n;
+    struct vd_graph g;
+    struct vd_plan *p;
+    struct vd_workers *w;
+    size_t area[2];
+    vd_rng_seed(&rng, seed + 20);
+    make_filter(&n, F32);
+    open_plan(&p, &g, &n, &(struct run){"c", 1, 0}, &w);
+    for (int i = 0; i < 2; i++) {
+        const struct vd_tensor shape = {.type = VD_F32, .rank = 4, .dim = {1, 1, i ? 4000 : 40, 64}};
+        assert_int_equal(vd_plan_shape_plane(p, &shape), 0);
+        assert_int_equal(p->n_step, 1);
+        const struct vd_stream *s = p->step[0].stream;
+        int inner = 0;
+        for (int v = 0; v < s->n_value; v++) {
+            const struct vd_stream_value *x = &s->value[v];
+            if (x->channels == 16) {
+                assert_int_equal(x->height, 3);
+                inner++;
+            } else if (s->op[x->producer].kind == VD_ROW_LOAD_PLANE) {
+                assert_int_equal(x->height, 4); /* three layers look three rows ahead of the row that is added */
+            } else {
+                assert_int_equal(x->height, 1);
+            }
+        }
+        assert_int_equal(inner, 2);
+        assert_true(p->memory_bytes - p->scratch_bytes < 64); /* no tensor at all */
+        area[i] = s->area;
+    }
+    assert_int_equal(area[0], area[1]);
+    close_plan(p, &g, w);
+    net_end(&n);
+}
+
+/* Between two dynamic layers a whole tensor lies; a residual block adds in place, so that two are alive and not three. */
+static void test_in_place(void **state)
+{
+    (void)state;
+    static struct net n;
+    struct vd_graph g;
+    struct vd_plan *p;
+    struct vd_workers *w;
+    struct maker m = {.n = &n, .form = DYNAMIC};
+    vd_rng_seed(&rng, seed + 30);
+    net_begin(&n, 17);
+    struct value v = {.name = net_input(&n, VD_F32, 4)};
+    const int64_t ones[4] = {1, 1, 1, 1};
+    struct vd_onnx_node *conv;
+    for (int i = 0; i < 6; i++) {
+        const int64_t dim[4] = {i == 5 ? 1 : 16, i ? 16 : 1, 3, 3};
+        const char *before = v.name;
+        v.name = dynamic_conv(&m, &v, dim[0], dim[1], dim, &conv);
+        net_ints(&n, conv, "pads", 4, ones);
+        if (i == 1 || i == 3) { /* two layers and the tensor before them */
+            const struct value inner = {.name = v.name};
+            v.name = dynamic_conv(&m, &inner, 16, 16, dim, &conv);
+            net_ints(&n, conv, "pads", 4, ones);
+            v.name = net_node(&n, "Add", 1, v.name, before, NULL)->out[0];
+        }
+    }
+    net_output(&n, v.name);
+    open_plan(&p, &g, &n, &(struct run){"c", 1, 0}, &w);
+    const struct vd_tensor shape = {.type = VD_F32, .rank = 4, .dim = {1, 1, 50, 100}};
+    assert_int_equal(vd_plan_shape_plane(p, &shape), 0);
+    const size_t tensor = 50 * (100 + VD_ROW_SLACK) * 16 * sizeof(float);
+    assert_in_range(p->memory_bytes - p->scratch_bytes, 2 * tensor, 2 * tensor + 1024);
+    close_plan(p, &g, w);
+    net_end(&n);
+}
+
+int main(void)
+{
+    if (getenv("VD_SEED"))
+        seed = strtoull(getenv("VD_SEED"), NULL, 10);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_f32), cmocka_unit_test(test_static), cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_planes), cmocka_unit_test(test_rings), cmocka_unit_test(test_in_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
