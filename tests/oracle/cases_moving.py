@@ -130,10 +130,20 @@ def gather_nd(d, op):
     return d.one(x, index, d.array([len(flat), *x.shape[k:]], x.dtype))
 
 
-@maker("ScatterElements")
-def scatter_elements(d):
+@maker("ReverseSequence")
+def reverse_sequence(d):
+    x = d.array(d.shape(2, 4), d.kind())
+    time = d.int(0, 1)
+    lengths = d.rng.integers(1, x.shape[time] + 1, x.shape[1 - time])
+    return d.one(x, lengths.astype(S64), fixed=d.pick((), (1,)), time_axis=time, batch_axis=1 - time)
+
+
+@maker("ScatterElements", "Scatter", named=True)
+def scatter_elements(d, op):
+    if op == "Scatter":
+        d.opset = d.pick(9, 10)
     x = d.array(d.shape(1, 3), d.kind())
-    axis = d.axis(x.ndim)
+    axis = d.axis(x.ndim, d.opset >= 11)
     s = [d.int(1, v) for v in x.shape]
     index = np.argsort(d.rng.random([v if k != axis % x.ndim else x.shape[k] for k, v in enumerate(s)]), axis)
     index = np.take(index, range(s[axis]), axis)

@@ -209,6 +209,41 @@ def layer_normalization(d):
                  epsilon=d.pick(None, 1e-2))
 
 
+@maker("GroupNormalization")
+def group_normalization(d):
+    kind, groups = d.kind(only=(F32, F16)), d.int(1, 3)
+    d.opset = max(d.opset, 21) if d.chance(0.7) else d.opset  # scales of groups until 20: ONNX Runtime has another text
+    x = d.array([d.int(1, 2), groups * d.int(1, 3), *d.shape(1, 2)], kind)
+    c = x.shape[1] if d.opset >= 21 else groups
+    return d.one(x, d.array([c], kind), d.array([c], kind), fixed=d.pick((1, 2), ()), num_groups=groups, epsilon=d.pick(None, 1e-2))
+
+
+@maker("RMSNormalization")
+def rms_normalization(d):
+    kind = d.kind(only=(F32, F16))
+    x = d.array(d.shape(1, 4, 9), kind)
+    axis = d.axis(x.ndim)
+    return d.one(x, d.array(x.shape[axis % x.ndim:], kind), fixed=d.pick((1,), ()), axis=axis, epsilon=d.pick(None, 1e-2))
+
+
+@maker("MeanVarianceNormalization")
+def mean_variance_normalization(d):
+    s = [d.int(1, 3), d.int(1, 4), d.int(2, 6), d.int(2, 6)]
+    return d.one(d.array(s, F32), axes=d.pick(None, [0, 2, 3], [0, 1, 2, 3], [2, 3]))
+
+
+@maker("LpNormalization")
+def lp_normalization(d):
+    x = d.array(d.shape(1, 4), d.kind(only=(F32, F16)))
+    return d.one(x, axis=d.axis(x.ndim), p=d.pick(None, 1, 2))
+
+
+@maker("LRN")
+def local_response_normalization(d):
+    x = d.array([d.int(1, 2), d.int(1, 9), *d.shape(2, 2)], d.kind(only=(F32, F16)))
+    return d.one(x, size=d.pick(1, 3, 5), alpha=d.pick(None, 0.01), beta=d.pick(None, 0.5), bias=d.pick(None, 2.0))
+
+
 @maker("Softmax", "LogSoftmax", "Hardmax", named=True)
 def softmax(d, op):
     x = d.array(d.shape(1, 4, 9), d.kind(only=(F32, F16)), d.pick(1, 10))
@@ -250,7 +285,9 @@ def resize(d):
         roi = np.array(lo + hi, F32)
     none = None if d.opset >= 13 else np.zeros(0, F32)
     if d.chance(0.5):
-        scales = np.array(lead + [d.pick(2.0, 0.5, 1.5, 0.75, 3.0, 4.0, 0.6) for _ in range(spatial)], F32)
+        choices = (2.0, 3.0, 4.0) if attrs["coordinate_transformation_mode"] == "align_corners" else (2.0, 0.5, 1.5, 0.75, 3.0, 4.0, 0.6)
+        # of corners by a scale that makes no whole length ONNX Runtime makes another, docs/numerics.md
+        scales = np.array(lead + [d.pick(*choices) for _ in range(spatial)], F32)
         return d.one(x, none if roi is None else roi, scales, fixed=(1, 2, 3), **attrs)
     sizes = [d.int(1, 16) for _ in range(spatial)]
     sizes = [v + (crop and v == size) for v, size in zip(sizes, x.shape[-spatial:])]  # ONNX Runtime does not crop what keeps its size

@@ -224,6 +224,17 @@ def gather(n, v, i):
     return moved(lambda t: np.take(t, np.where(i.x < 0, i.x + v.shape[axis], i.x), axis), v)
 
 
+@op("ReverseSequence")
+def reverse_sequence(n, v, lengths):
+    time, batch = n("time_axis", 0), n("batch_axis", 1)
+    def turned(t):
+        t = np.moveaxis(t, (batch, time), (0, 1)).copy()
+        for b, length in enumerate(lengths.ints()):
+            t[b, :length] = t[b, :length][::-1]
+        return np.moveaxis(t, (0, 1), (batch, time))
+    return moved(turned, v)
+
+
 @op("GatherElements")
 def gather_elements(n, v, i):
     axis = n("axis", 0) % len(v.shape)

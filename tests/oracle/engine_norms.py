@@ -20,18 +20,20 @@ def batch_normalization(n, x, scale, bias, mean, var):
 
 
 def standardised(x, axes, epsilon):
-    """(x - mean) / sqrt(variance + epsilon) over axes, its error, mean and 1 / deviation."""
+    """(x - mean) / sqrt(variance + epsilon) over axes, and its error; mean and 1 / deviation, each with its own."""
     over = {"axis": axes, "keepdims": True}
     k = math.prod(x.shape[a] for a in axes)
     mean = x.x.mean(**over)
     d = x.x - mean
-    e = x.e + x.e.mean(**over) + bound(k + 4, np.abs(x.x).mean(**over)) + 2 * U * (np.abs(x.x) + np.abs(mean))
+    e_mean = x.e.mean(**over) + bound(k + 4, np.abs(x.x).mean(**over))
+    e = x.e + e_mean + 2 * U * (np.abs(x.x) + np.abs(mean))
     v = (d * d).mean(**over) + epsilon
     # the variance may be taken as the mean of squares less the square of the mean
     ev = ((2 * np.abs(d) + e) * e).mean(**over) + bound(2 * k + 8, (x.x * x.x).mean(**over)) + 4 * U * v
     relative = np.minimum(ev / np.maximum(v - ev, TINY), 1e30) / 2
     y = d / np.sqrt(v)
-    return y, e / np.sqrt(v) * (1 + relative) + np.abs(y) * (relative + 8 * U), mean, 1 / np.sqrt(v)
+    inverse = 1 / np.sqrt(v)
+    return y, e * inverse * (1 + relative) + np.abs(y) * (relative + 8 * U), (mean, e_mean), (inverse, inverse * (relative + 8 * U))
 
 
 def scaled(y, e, s, b, dtype):
@@ -49,7 +51,7 @@ def instance_normalization(n, x, scale, bias):
 @op("LayerNormalization")
 def layer_normalization(n, x, scale, bias=None):
     y, e, mean, inverse = standardised(x, tuple(range(n("axis", -1) % x.x.ndim, x.x.ndim)), n.f32("epsilon", 1e-5))
-    out = [scaled(y, e, scale, bias, x.dtype), near(mean, np.max(np.abs(x.x)) * 64 * U, F32), near(inverse, 1e-4 * inverse, F32)]
+    out = [scaled(y, e, scale, bias, x.dtype), near(*mean, F32), near(*inverse, F32)]
     return out[: n.n_out]
 
 
@@ -63,8 +65,18 @@ def group_normalization(n, x, scale, bias):
 
 @op("MeanVarianceNormalization")
 def mean_variance_normalization(n, x):
-    y, e, _, _ = standardised(x, tuple(n("axes", [0, 2, 3])), 0.0)
-    return near(y, e + 1e-6, x.dtype)
+    """The text divides by the deviation + 1e-9."""
+    y, e, _, (inverse, _) = standardised(x, tuple(n("axes", [0, 2, 3])), 0.0)
+    return near(y / (1 + 1e-9 * inverse), e, x.dtype)
+
+
+@op("RMSNormalization")
+def rms_normalization(n, x, scale):
+    axes = tuple(range(n("axis", -1) % x.x.ndim, x.x.ndim))
+    k = math.prod(x.shape[a] for a in axes)
+    v = np.mean(x.x * x.x, axes, keepdims=True) + n.f32("epsilon", 1e-5)
+    assert not np.any(x.e)
+    return scaled(x.x / np.sqrt(v), (k + 8) * U * np.abs(x.x) / np.sqrt(v), scale, None, x.dtype)
 
 
 @op("LpNormalization")
@@ -105,7 +117,7 @@ def softmax(n, v):
 # --- Resize ---
 
 
-def resize_coordinates(mode, size_in, size_out, scale, roi):
+def resize_coordinates(mode, size_in, size_out, scale, length, roi):
     """Where output places lie on the input, in float32 step by step: near ties the steps decide, and these are ONNX Runtime's."""
     x, s = np.arange(size_out, dtype=np.float32), np.float32(scale)
     half = np.float32(0.5)
@@ -116,7 +128,7 @@ def resize_coordinates(mode, size_in, size_out, scale, roi):
     if mode == "pytorch_half_pixel":
         return (x + half) / s - half if size_out > 1 else np.zeros(1, np.float32)
     if mode == "align_corners":
-        return x * np.float32(size_in - 1) / np.float32(size_out - 1) if size_out > 1 else np.zeros(1, np.float32)
+        return x * np.float32(size_in - 1) / (length - np.float32(1)) if length != 1 else np.zeros(size_out, np.float32)
     if mode == "tf_half_pixel_for_nn":
         return (x + half) / s
     if mode == "half_pixel_symmetric":
@@ -144,10 +156,10 @@ def cubic(t, a):
     return np.where(t <= 1, ((a + 2) * t - (a + 3)) * t * t + 1, np.where(t < 2, ((a * t - 5 * a) * t + 8 * a) * t - 4 * a, 0))
 
 
-def resize_matrix(n, size_in, size_out, scale, roi):
-    """Weights [out, in] of one axis, and the output places that lie outside the input."""
+def resize_matrix(n, size_in, size_out, scale, length, roi):
+    """Weights [out, in] of one axis, and the output places that lie outside the input; length: the output's, before it was made whole."""
     mode, transform = n("mode", "nearest"), n("coordinate_transformation_mode", "half_pixel")
-    at = resize_coordinates(transform, size_in, size_out, scale, roi)
+    at = resize_coordinates(transform, size_in, size_out, scale, length, roi)
     w = np.zeros((size_out, size_in))
     beyond = (at < 0) | (at > size_in - 1)
     if mode == "nearest":
@@ -182,7 +194,7 @@ def resize(n, v, roi=None, scales=None, sizes=None):
         given = scales.x.ravel() if scales is not None else np.float32(n("scales"))
     axes = [a % rank for a in n("axes", range(rank))]
     fit = n("keep_aspect_ratio_policy", "stretch")
-    out, scale = list(v.shape), [1.0] * rank
+    out, scale, length = list(v.shape), [1.0] * rank, [np.float32(d) for d in v.shape]
     if sizes is not None and sizes.x.size:
         wanted = sizes.ints()
         ratio = [np.float32(s) / np.float32(v.shape[a]) for s, a in zip(wanted, axes)]
@@ -190,18 +202,19 @@ def resize(n, v, roi=None, scales=None, sizes=None):
             one = min(ratio) if fit == "not_larger" else max(ratio)
             wanted, ratio = [math.floor(float(one * np.float32(v.shape[a])) + 0.5) for a in axes], [one] * len(axes)
         for a, s, r in zip(axes, wanted, ratio):
-            out[a], scale[a] = s, float(r)
+            out[a], scale[a], length[a] = s, float(r), np.float32(s)
     else:
         given = scales.x.ravel() if n.opset >= 11 and n.op == "Resize" else given
         for a, s in zip(axes, given):
-            out[a], scale[a] = math.floor(np.float32(v.shape[a]) * np.float32(s)), float(s)
+            length[a] = np.float32(v.shape[a]) * np.float32(s)
+            out[a], scale[a] = math.floor(length[a]), float(s)
     crop = n("coordinate_transformation_mode") == "tf_crop_and_resize"
     corners = roi.x.ravel() if crop else None
     x, e, outside_of = v.x.astype(np.float64), v.e, np.zeros(out, bool)
     for k, a in enumerate(axes):
         if out[a] == v.shape[a] and scale[a] == 1 and not crop:
             continue
-        w, beyond = resize_matrix(n, v.shape[a], out[a], scale[a], (corners[k], corners[k + len(axes)]) if crop else None)
+        w, beyond = resize_matrix(n, v.shape[a], out[a], scale[a], length[a], (corners[k], corners[k + len(axes)]) if crop else None)
         apply = lambda t, m: np.moveaxis(np.tensordot(m, t, (1, a)), 0, a)
         # a float32 weight comes of a coordinate with an error of some steps of the coordinate's own size
         e = apply(e, np.abs(w)) + (0 if n("mode", "nearest") == "nearest" else

@@ -13,8 +13,6 @@ DATA = Path("/usr/share/libonnx-testdata/data")
 AGREE = 690  # at least so many cases; this only grows
 # Where ONNX Runtime and these data part ways, and the engine goes with ONNX Runtime; or the data hold what the engine leaves out.
 ELSEWHERE = {
-    "test_resize_downsample_scales_cubic_align_corners": "the data divide by the size before it is rounded down",
-    "test_resize_downsample_scales_linear_align_corners": "as above",
     **dict.fromkeys([f"test_{name}window{kind}_expanded" for name in ("blackman", "hamming", "hann") for kind in ("", "_symmetric")],
                     "the data take 3.1415 for pi"),
     **dict.fromkeys(["test_batchnorm_epsilon_training_mode", "test_batchnorm_example_training_mode", "test_training_dropout",
