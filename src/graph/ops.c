@@ -164,6 +164,7 @@ static const struct vd_op table[] = {
     {ROW("Pow", 12, LAST, 2, 2, 1, 1), .types = {F32 | IDX, FLOAT | INT}, .attrs = "", FN(pow)},
     {ROW("QLinearConv", 10, LAST, 8, 9, 1, 1), .types = {U8S8, F32, U8S8, U8S8, F32, U8S8, F32, U8S8, S32},
      .attrs = WINDOW "dilations:I group:i", .infer = vd_infer_qlinear_conv},
+    {ROW("QLinearMatMul", 10, LAST, 8, 8, 1, 1), .types = {U8S8, F32, U8S8, U8S8, F32, U8S8, F32, U8S8}, .attrs = "", FN(qlinear_matmul)},
     {ROW("QuantizeLinear", 10, 12, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8}, .attrs = "", FN(quantize_linear)},
     {ROW("QuantizeLinear", 13, 18, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8}, .attrs = "axis:i", FN(quantize_linear)},
     {ROW("QuantizeLinear", 19, 20, 2, 3, 1, 1), .types = {F32 | S32, F32, U8S8}, .attrs = "axis:i saturate:i", FN(quantize_linear)},
@@ -252,6 +253,8 @@ static const struct vd_op table[] = {
     {ROW("Where", 9, LAST, 3, 3, 1, 1), .types = {BOOL, ANY}, .has_f16 = true, .attrs = "", FN(where)},
     {ROW("Xor", 7, LAST, 2, 2, 1, 1), .types = {BOOL}, .attrs = "", FN(xor)},
     /* What ONNX Runtime's quantiser writes in its QOperator form. */
+    {ROW("com.microsoft:QGemm", 7, LAST, 6, 9, 1, 1), .types = {U8S8, F32, U8S8, U8S8, F32, U8S8, S32, F32, U8S8},
+     .attrs = "alpha:f transA:i transB:i", FN(qgemm)},
     {ROW("com.microsoft:QLinearAdd", 7, LAST, 7, 8, 1, 1), .types = {U8S8, F32, U8S8, U8S8, F32, U8S8, F32, U8S8}, .attrs = "",
      FN(qlinear_add)},
     {ROW("com.microsoft:QLinearAveragePool", 7, LAST, 4, 5, 1, 1), .types = {U8S8, F32, U8S8, F32, U8S8},
@@ -264,6 +267,10 @@ static const struct vd_op table[] = {
     {ROW("com.microsoft:QLinearMul", 7, LAST, 7, 8, 1, 1), .types = {U8S8, F32, U8S8, U8S8, F32, U8S8, F32, U8S8}, .attrs = "",
      FN(qlinear_mul)},
     {ROW("com.microsoft:QLinearSigmoid", 7, LAST, 4, 5, 1, 1), .types = {U8S8, F32, U8S8, F32, U8S8}, .attrs = "", FN(qlinear_sigmoid)},
+    {ROW("com.microsoft:QLinearSoftmax", 7, LAST, 5, 5, 1, 1), .types = {U8S8, F32, U8S8, F32, U8S8}, .attrs = "axis:i opset:i",
+     FN(qlinear_softmax)},
+    {ROW("com.microsoft:QLinearWhere", 7, LAST, 9, 9, 1, 1), .types = {BOOL, U8S8, F32, U8S8, U8S8, F32, U8S8, F32, U8S8}, .attrs = "",
+     FN(qlinear_where)},
 };
 enum { ROWS = sizeof(table) / sizeof(table[0]) };
 

@@ -121,10 +121,12 @@ float vd_f32_from_f16(uint16_t h);
     /* op_lrn.c */ X(lrn) \
     /* op_scatter.c */ X(gather_elements) X(scatter_elements) X(gather_nd) X(scatter_nd) X(reverse_sequence) \
     /* op_pool.c */ X(max_pool) X(average_pool) X(batch_normalization) \
-    /* op_matmul.c */ X(matmul) X(gemm) X(matmul_integer) \
+    /* op_matmul.c */ X(matmul) X(gemm) \
+    /* op_matmul_integer.c */ X(matmul_integer) X(qlinear_matmul) X(qgemm) \
     /* op_conv_transpose.c */ X(conv_transpose) \
     /* op_qlinear.c */ X(qlinear_sigmoid) X(qlinear_leaky_relu) X(qlinear_add) X(qlinear_mul) X(qlinear_concat) \
     X(qlinear_global_average_pool) X(qlinear_average_pool) \
+    /* op_qlinear_more.c */ X(qlinear_softmax) X(qlinear_where) \
     /* op_quantize.c */ X(quantize_linear) X(dequantize_linear) X(dynamic_quantize_linear)
 #define VD_OP_DECLARE(f) vd_infer_fn vd_infer_##f; vd_run_fn vd_run_##f;
 VD_OPS(VD_OP_DECLARE)

@@ -1,54 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <math.h>
 
-#include "ops/op_util.h"
+#include "ops/op_qlinear.h"
 
 /* The 8-bit operators that ONNX Runtime's quantiser writes in its QOperator form (domain com.microsoft, version 1): their float
  * operator on dequantised values, requantised. Only ONNX Runtime defines them; every float32 rounding here stands where it has one, found
- * by trial, so that the bytes are the same (docs/numerics.md). Bytes are indexed by their bits, so that u8 and s8 are one code. */
-
-static float real_of(int type, uint8_t bits, float scale, int zp)
-{
-    return (float)((type == VD_S8 ? (int8_t)bits : bits) - zp) * scale;
-}
-
-static int zero_point(const struct vd_tensor *t)
-{
-    return !t ? 0 : t->type == VD_S8 ? *(const int8_t *)t->data : *(const uint8_t *)t->data;
-}
-
-static float scale_of(const struct vd_tensor *t) { return *(const float *)t->data; }
-
-/* Half to even, |v| <= 2^22. */
-static inline float round_small(float v) { return (v + 0x1.8p23f) - 0x1.8p23f; }
-
-/* saturate(rint(v / scale) + zp), half to even; NaN gives the least. */
-struct sink { int type, zp; float scale, lo, hi; };
-
-static struct sink sink_of(const struct vd_tensor *scale, const struct vd_tensor *zp, int type)
-{
-    struct sink s = {.type = type, .zp = zero_point(zp), .scale = scale_of(scale)};
-    s.lo = (float)((type == VD_S8 ? INT8_MIN : 0) - s.zp);
-    s.hi = (float)((type == VD_S8 ? INT8_MAX : UINT8_MAX) - s.zp);
-    return s;
-}
-
-/* v is in steps of the scale, from the zero point. */
-static uint8_t stepped(const struct sink *s, float v)
-{
-    v = v > s->lo ? v : s->lo;
-    v = v < s->hi ? v : s->hi;
-    return (uint8_t)((int)round_small(v) + s->zp);
-}
-
-static uint8_t quantised(const struct sink *s, float v) { return stepped(s, v / s->scale); }
+ * by trial, so that the bytes are the same (docs/numerics.md). */
 
 /* The zero point inside the rounding: saturate(rint(v + zp)), v in steps of the scale. */
 struct inner { float zp, lo, hi; };
 
 static struct inner inner_of(const struct vd_tensor *zp, int type)
 {
-    return (struct inner){.zp = (float)zero_point(zp), .lo = type == VD_S8 ? INT8_MIN : 0, .hi = type == VD_S8 ? INT8_MAX : UINT8_MAX};
+    return (struct inner){.zp = (float)vd_q_zero(zp), .lo = type == VD_S8 ? INT8_MIN : 0, .hi = type == VD_S8 ? INT8_MAX : UINT8_MAX};
 }
 
 static inline uint8_t stepped_inside(const struct inner *s, float v)
@@ -56,11 +20,10 @@ static inline uint8_t stepped_inside(const struct inner *s, float v)
     v += s->zp;
     v = v > s->lo ? v : s->lo;
     v = v < s->hi ? v : s->hi;
-    return (uint8_t)(int)round_small(v);
+    return (uint8_t)(int)vd_q_round(v);
 }
 
-/* Inputs first..first+2 are a tensor, its scale and its zero point (one value each; the zero point may be left out). */
-static int check_triple(const struct vd_op_call *c, int first)
+int vd_q_triple(const struct vd_op_call *c, int first)
 {
     const struct vd_tensor *zp = vd_op_in(c, first + 2);
     if (vd_tensor_count(c->in[first + 1]) != 1)
@@ -72,8 +35,7 @@ static int check_triple(const struct vd_op_call *c, int first)
     return vd_op_same_type(c, first, first + 2);
 }
 
-/* Scale at input i and zero point behind it, of an output of type. */
-static int check_sink(const struct vd_op_call *c, int i, int type)
+int vd_q_sink(const struct vd_op_call *c, int i, int type)
 {
     const struct vd_tensor *scale = c->in[i], *zp = vd_op_in(c, i + 1);
     if (vd_tensor_count(scale) != 1 || (zp && vd_tensor_count(zp) != 1))
@@ -103,13 +65,13 @@ static void map_row(const struct vd_row *r)
 static void run_table(const struct vd_op_call *c, float (*f)(float, float), float arg)
 {
     const struct vd_tensor *x = c->in[0];
-    const struct sink s = sink_of(c->in[3], vd_op_in(c, 4), x->type);
-    const float scale = scale_of(c->in[1]);
-    const int zp = zero_point(vd_op_in(c, 2));
+    const struct vd_sink s = vd_q_to(c->in[3], vd_op_in(c, 4), x->type);
+    const float scale = vd_q_scale(c->in[1]);
+    const int zp = vd_q_zero(vd_op_in(c, 2));
     struct table t;
     struct vd_iter it;
     for (int i = 0; i < 256; i++)
-        t.to[i] = quantised(&s, f(real_of(x->type, (uint8_t)i, scale, zp), arg));
+        t.to[i] = vd_q_bits(&s, f(vd_q_real(x->type, (uint8_t)i, scale, zp), arg));
     vd_iter_init(&it, c->out[0]);
     vd_iter_input(&it, x);
     vd_iter_run(&it, c->workers, map_row, &t);
@@ -117,8 +79,8 @@ static void run_table(const struct vd_op_call *c, float (*f)(float, float), floa
 
 static int infer_map(const struct vd_op_call *c)
 {
-    int rc = check_triple(c, 0);
-    if (rc < 0 || (rc = check_sink(c, 3, c->in[0]->type)) < 0)
+    int rc = vd_q_triple(c, 0);
+    if (rc < 0 || (rc = vd_q_sink(c, 3, c->in[0]->type)) < 0)
         return rc;
     return vd_op_set_like(c, 0, c->in[0]->type, c->in[0]);
 }
@@ -156,7 +118,7 @@ struct vd_qlinear_add vd_qlinear_add(const struct vd_op_call *c)
 {
     const float scale = *(const float *)c->in[6]->data;
     struct vd_qlinear_add p = {.ra = *(const float *)c->in[1]->data / scale, .rb = *(const float *)c->in[4]->data / scale};
-    p.fixed = (float)zero_point(vd_op_in(c, 7)) - fmaf(p.ra, (float)zero_point(vd_op_in(c, 2)), p.rb * (float)zero_point(vd_op_in(c, 5)));
+    p.fixed = (float)vd_q_zero(vd_op_in(c, 7)) - fmaf(p.ra, (float)vd_q_zero(vd_op_in(c, 2)), p.rb * (float)vd_q_zero(vd_op_in(c, 5)));
     p.off = c->in[0]->type == VD_S8 ? 128 : 0;
     return p;
 }
@@ -172,7 +134,7 @@ static void add_row(const struct vd_row *r)
         float v = fmaf((float)va, s->ra, fmaf((float)vb, s->rb, s->fixed));
         v = v > lo ? v : lo;
         v = v < hi ? v : hi;
-        y[i] = (uint8_t)(((int)round_small(v) + s->off) ^ s->off);
+        y[i] = (uint8_t)(((int)vd_q_round(v) + s->off) ^ s->off);
     }
 }
 
@@ -180,7 +142,7 @@ static int infer_pair(const struct vd_op_call *c)
 {
     struct vd_tensor shape;
     int rc = vd_op_same_type(c, 0, 3);
-    if (rc < 0 || (rc = check_triple(c, 0)) < 0 || (rc = check_triple(c, 3)) < 0 || (rc = check_sink(c, 6, c->in[0]->type)) < 0 ||
+    if (rc < 0 || (rc = vd_q_triple(c, 0)) < 0 || (rc = vd_q_triple(c, 3)) < 0 || (rc = vd_q_sink(c, 6, c->in[0]->type)) < 0 ||
         (rc = vd_op_broadcast(c, c->in[0], c->in[3], &shape)) < 0)
         return rc;
     return vd_op_set(c, 0, c->in[0]->type, shape.rank, shape.dim);
@@ -203,11 +165,11 @@ int vd_infer_qlinear_mul(const struct vd_op_call *c) { return infer_pair(c); }
 void vd_run_qlinear_mul(const struct vd_op_call *c)
 {
     const int type = c->in[0]->type;
-    struct product p = {.m = scale_of(c->in[1]) * scale_of(c->in[4]) / scale_of(c->in[6]), .y = inner_of(vd_op_in(c, 7), type)};
+    struct product p = {.m = vd_q_scale(c->in[1]) * vd_q_scale(c->in[4]) / vd_q_scale(c->in[6]), .y = inner_of(vd_op_in(c, 7), type)};
     struct vd_iter it;
     for (int i = 0; i < 256; i++) {
-        p.a[i] = real_of(type, (uint8_t)i, 1, zero_point(vd_op_in(c, 2)));
-        p.b[i] = real_of(type, (uint8_t)i, 1, zero_point(vd_op_in(c, 5)));
+        p.a[i] = vd_q_real(type, (uint8_t)i, 1, vd_q_zero(vd_op_in(c, 2)));
+        p.b[i] = vd_q_real(type, (uint8_t)i, 1, vd_q_zero(vd_op_in(c, 5)));
     }
     vd_iter_init(&it, c->out[0]);
     vd_iter_input(&it, c->in[0]);
@@ -227,13 +189,13 @@ int vd_infer_qlinear_concat(const struct vd_op_call *c)
         if ((c->in[i]->type == VD_F32) != (i == 0 || (i >= 2 && i % 3 == 0)))
             return vd_op_fail(c, EBADMSG, "input %d is %s", i, vd_type_name(c->in[i]->type));
     const struct vd_tensor *x = c->in[2];
-    if ((rc = check_sink(c, 0, x->type)) < 0 || (rc = vd_op_axis(c, vd_op_int(c, "axis", 0), x->rank, &axis)) < 0)
+    if ((rc = vd_q_sink(c, 0, x->type)) < 0 || (rc = vd_op_axis(c, vd_op_int(c, "axis", 0), x->rank, &axis)) < 0)
         return rc;
     memcpy(dim, x->dim, sizeof(dim));
     dim[axis] = 0;
     for (int i = 2; i < c->n_in; i += 3) {
         const struct vd_tensor *t = c->in[i];
-        if ((rc = vd_op_same_type(c, 2, i)) < 0 || (rc = check_triple(c, i)) < 0)
+        if ((rc = vd_op_same_type(c, 2, i)) < 0 || (rc = vd_q_triple(c, i)) < 0)
             return rc;
         for (int d = 0; d < x->rank; d++)
             if (t->rank != x->rank || (d != axis && t->dim[d] != x->dim[d]))
@@ -246,7 +208,7 @@ int vd_infer_qlinear_concat(const struct vd_op_call *c)
 void vd_run_qlinear_concat(const struct vd_op_call *c)
 {
     const struct vd_tensor *y = c->out[0];
-    const struct sink s = sink_of(c->in[0], vd_op_in(c, 1), y->type);
+    const struct vd_sink s = vd_q_to(c->in[0], vd_op_in(c, 1), y->type);
     int axis = (int)vd_op_int(c, "axis", 0);
     size_t outer = 1, inner = 1, at = 0;
     axis += axis < 0 ? y->rank : 0;
@@ -257,7 +219,7 @@ void vd_run_qlinear_concat(const struct vd_op_call *c)
         const size_t run = (size_t)x->dim[axis] * inner;
         struct table t;
         for (int k = 0; k < 256; k++)
-            t.to[k] = quantised(&s, real_of(x->type, (uint8_t)k, scale_of(c->in[i + 1]), zero_point(vd_op_in(c, i + 2))));
+            t.to[k] = vd_q_bits(&s, vd_q_real(x->type, (uint8_t)k, vd_q_scale(c->in[i + 1]), vd_q_zero(vd_op_in(c, i + 2))));
         for (size_t o = 0; o < outer; o++)
             for (size_t k = 0; k < run; k++)
                 ((uint8_t *)y->data)[o * (size_t)y->dim[axis] * inner + at + k] = t.to[((const uint8_t *)x->data)[o * run + k]];
@@ -271,8 +233,8 @@ int vd_infer_qlinear_global_average_pool(const struct vd_op_call *c)
 {
     const struct vd_tensor *x = c->in[0];
     int64_t dim[VD_MAX_RANK];
-    int rc = check_triple(c, 0);
-    if (rc < 0 || (rc = check_sink(c, 3, x->type)) < 0)
+    int rc = vd_q_triple(c, 0);
+    if (rc < 0 || (rc = vd_q_sink(c, 3, x->type)) < 0)
         return rc;
     if (vd_op_int(c, "channels_last", 0) != 0)
         return vd_op_fail(c, EPERM, "attribute channels_last is %lld; only 0 is supported", (long long)vd_op_int(c, "channels_last", 0));
@@ -289,16 +251,16 @@ int vd_infer_qlinear_global_average_pool(const struct vd_op_call *c)
 void vd_run_qlinear_global_average_pool(const struct vd_op_call *c)
 {
     const struct vd_tensor *x = c->in[0];
-    const struct sink s = sink_of(c->in[3], vd_op_in(c, 4), x->type);
+    const struct vd_sink s = vd_q_to(c->in[3], vd_op_in(c, 4), x->type);
     const size_t planes = (size_t)x->dim[0] * (size_t)x->dim[1], area = vd_tensor_count(x) / planes;
-    const float m = scale_of(c->in[1]) / (s.scale * (float)area);
-    const int zp = zero_point(vd_op_in(c, 2));
+    const float m = vd_q_scale(c->in[1]) / (s.scale * (float)area);
+    const int zp = vd_q_zero(vd_op_in(c, 2));
     for (size_t p = 0; p < planes; p++) {
         const uint8_t *v = (const uint8_t *)x->data + p * area;
         int64_t sum = 0;
         for (size_t i = 0; i < area; i++)
             sum += x->type == VD_S8 ? (int8_t)v[i] : v[i];
-        ((uint8_t *)c->out[0]->data)[p] = stepped(&s, (float)(sum - (int64_t)area * zp) * m);
+        ((uint8_t *)c->out[0]->data)[p] = vd_q_stepped(&s, (float)(sum - (int64_t)area * zp) * m);
     }
 }
 
@@ -307,8 +269,8 @@ int vd_infer_qlinear_average_pool(const struct vd_op_call *c)
     const struct vd_tensor *x = c->in[0];
     struct vd_window win;
     int64_t dim[VD_MAX_RANK];
-    int rc = check_triple(c, 0);
-    if (rc < 0 || (rc = check_sink(c, 3, x->type)) < 0 || (rc = vd_window_infer(c, x, NULL, &win)) < 0)
+    int rc = vd_q_triple(c, 0);
+    if (rc < 0 || (rc = vd_q_sink(c, 3, x->type)) < 0 || (rc = vd_window_infer(c, x, NULL, &win)) < 0)
         return rc;
     if (vd_op_int(c, "channels_last", 0) != 0)
         return vd_op_fail(c, EPERM, "attribute channels_last is %lld; only 0 is supported", (long long)vd_op_int(c, "channels_last", 0));
@@ -330,7 +292,7 @@ void vd_run_qlinear_average_pool(const struct vd_op_call *c)
 {
     const struct vd_tensor *x = c->in[0];
     const struct inner s = inner_of(vd_op_in(c, 4), x->type);
-    const float scale = scale_of(c->in[3]);
+    const float scale = vd_q_scale(c->in[3]);
     float real[256];
     const bool with_pad = vd_op_int(c, "count_include_pad", 0) != 0;
     struct vd_window w;
@@ -344,7 +306,7 @@ void vd_run_qlinear_average_pool(const struct vd_op_call *c)
     three(&w, w.pad_begin, 0, begin);
     three(&w, w.pad_end, 0, end);
     for (int i = 0; i < 256; i++)
-        real[i] = real_of(x->type, (uint8_t)i, scale_of(c->in[1]), zero_point(vd_op_in(c, 2)));
+        real[i] = vd_q_real(x->type, (uint8_t)i, vd_q_scale(c->in[1]), vd_q_zero(vd_op_in(c, 2)));
     uint8_t *y = c->out[0]->data;
     const uint8_t *plane = x->data;
     for (int64_t p = 0; p < x->dim[0] * x->dim[1]; p++, plane += in[0] * in[1] * in[2])
