@@ -110,27 +110,10 @@ static int parse(int argc, char **argv, struct filter *f)
 
 static int open_input(struct filter *f)
 {
-    struct stat st;
-
-    if (!strcmp(f->in, "-")) {
-        if (isatty(STDIN_FILENO))
-            return vd_usage(&vd_cmd_filter, "standard input is a terminal: pipe a y4m clip in");
-        f->fd = STDIN_FILENO;
-        return VD_EXIT_OK;
-    }
-    do
-        f->fd = open(f->in, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    while (f->fd < 0 && errno == EINTR);
-    if (f->fd < 0) {
-        int err = errno;
-        vd_say(&vd_cmd_filter, "cannot read %s: %s", f->in, strerror(err));
-        return err == EACCES ? VD_EXIT_USAGE : vd_exit_code(-err);
-    }
-    if (!fstat(f->fd, &st) && S_ISDIR(st.st_mode)) {
-        vd_say(&vd_cmd_filter, "%s is a folder: name a .y4m file", f->in);
-        return VD_EXIT_USAGE;
-    }
-    return VD_EXIT_OK;
+    if (!strcmp(f->in, "-") && isatty(STDIN_FILENO))
+        return vd_usage(&vd_cmd_filter, "standard input is a terminal: pipe a y4m clip in");
+    f->fd = vd_clip_open(f->in);
+    return f->fd < 0 ? vd_report_output(f->fd) : VD_EXIT_OK;
 }
 
 /* A clip that cannot be read on is the clip's fault, but for the machine's errors. */

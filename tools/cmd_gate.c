@@ -264,12 +264,46 @@ static int write_json(const struct job *j)
 
 /* --- the files around it */
 
-/* Into what is to be written, and not into a file of a model that is gated. */
+static const char *file_of(const char *arg)
+{
+    const char *equals = strchr(arg, '=');
+    return equals ? equals + 1 : arg;
+}
+
+/* No file of the registry's models. */
+static int check_rows(const struct job *j, const char *path)
+{
+    struct vd_registry *g = vd_calloc(1, sizeof(*g));
+    char file[VD_MAX_PATH + 300];
+    struct vd_trusted t;
+    int rc = 0;
+
+    if (!g)
+        return vd_nomem(sizeof(*g));
+    if (!vd_registry_find(j->o.registry, file) && !vd_trusted_load(j->o.trusted_keys, &t) && !vd_registry_load(file, &t, g)) {
+        const char *slash = strrchr(g->path, '/');
+        const int folder = slash ? (int)(slash + 1 - g->path) : 0;
+        for (int i = 0; !rc && i < g->n; i++) {
+            snprintf(file, sizeof(file), "%.*s%s", folder, g->path, g->row[i].onnx);
+            rc = vd_refuse_model_files(path, &j->run, g->row[i].id, file);
+        }
+        vd_registry_free(g);
+    }
+    vd_free(g);
+    return rc;
+}
+
+/* Into what is to be written, and not into a file that is read. */
 static int check_out(const struct job *j, const char *path, char *const *model)
 {
     struct vd_resolved *r = vd_calloc(1, sizeof(*r));
     int rc = r ? vd_sink_check(path, j->force, -1) : vd_nomem(sizeof(*r));
 
+    for (int i = 0; !rc && i < j->n_file; i++)
+        if (vd_file_same(path, j->file[i].array ? file_of(j->file[i].path) : j->file[i].path))
+            rc = vd_fail(EINVAL, "%s: input and output are the same file: give the output another name", path);
+    if (!rc && j->all)
+        rc = check_rows(j, path);
     for (; !rc && *model; model++) {
         const struct vd_resolve_how how = {.baseline = true, .registry = j->o.registry, .trusted_keys = j->o.trusted_keys};
         if (vd_resolve(*model, &how, r))
@@ -279,12 +313,6 @@ static int check_out(const struct job *j, const char *path, char *const *model)
     }
     vd_free(r);
     return rc;
-}
-
-static const char *file_of(const char *arg)
-{
-    const char *equals = strchr(arg, '=');
-    return equals ? equals + 1 : arg;
 }
 
 static int confine(struct job *j, char *const *model)

@@ -2,7 +2,6 @@
 #include "gate_sources.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "common/random.h"
 #include "common/status.h"
 #include "io/npy.h"
+#include "io/stream.h"
 #include "io/y4m.h"
 #include "ops/op.h"
 
@@ -136,12 +136,12 @@ int vd_sources_add_clip(struct vd_sources *s, const char *path, long frames, uin
     struct vd_gate_source *src;
     struct vd_y4m y;
     const bool standard = !strcmp(path, "-");
-    int rc = add(s, &b, &src), fd = STDIN_FILENO;
+    int rc = add(s, &b, &src), fd;
     if (rc)
         return rc;
     src->name = standard ? "standard input" : path;
-    if (!standard && (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-        return vd_fail(errno, "%s: %s", path, strerror(errno));
+    if ((fd = vd_clip_open(path)) < 0)
+        return fd;
     rc = vd_y4m_open(&y, vd_read_fd, &fd, src->name, true);
     if (!rc) {
         src->w = y.width;

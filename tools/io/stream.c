@@ -39,6 +39,25 @@ ptrdiff_t vd_read_fd(void *ctx, void *dst, size_t n)
     }
 }
 
+int vd_clip_open(const char *path)
+{
+    struct stat st;
+    int fd;
+
+    if (!strcmp(path, "-"))
+        return STDIN_FILENO;
+    do
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return vd_fail(errno, "cannot read %s: %s", path, strerror(errno));
+    if (!fstat(fd, &st) && S_ISDIR(st.st_mode)) {
+        close(fd);
+        return vd_fail(EISDIR, "%s is a folder: name a .y4m file", path);
+    }
+    return fd;
+}
+
 /* Only the thread that writes takes the signals (the pool's threads start while they are held), so
  * the list is never half changed when the handler walks it. */
 static struct vd_sink *volatile open_sinks;

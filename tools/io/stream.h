@@ -17,6 +17,9 @@ typedef ptrdiff_t vd_read_fn(void *ctx, void *dst, size_t n);
 /* ctx: int *, a descriptor. Interrupted reads go on, non-blocking ones wait. */
 ptrdiff_t vd_read_fd(void *ctx, void *dst, size_t n);
 
+/* The way in of a clip, which may be a pipe and is read as it comes: - is standard input. The descriptor, or -ENOENT, -EACCES, -EISDIR, ... */
+int vd_clip_open(const char *path);
+
 /* Where a result goes.
  *
  *   a path       a temporary file in the same folder, renamed over the path by commit; removed by
