@@ -35,6 +35,12 @@ Registry in which ids are looked up; without it model/tiny/registry.json in the 
 .TP
 .B VMAF_TINY_MODEL_DIR
 When set, model files must lie below this folder, links resolved.
+.TP
+.B VMAF_DNN_TRUSTED_KEYS
+Folder of public keys (X.pub, minisign's). When set, no model opens but through a registry that one of them signed.
+.TP
+.B XDG_STATE_HOME
+The highest registry_version that was opened under each key is kept in vmaf\-dnn below it (default: ~/.local/state).
 .SH FILES
 .TP
 .I X.onnx, X.int8.onnx, X.json
@@ -42,13 +48,17 @@ A model, its int8 form, its sidecar.
 .TP
 .I registry.json
 The trust root of a folder of models: rows with digests, quant_mode and budget.
+.TP
+.I registry.json.minisig
+Its signature.
 .SH EXIT STATUS
 0 done; 1 a verdict said no; 2 usage, or a file that is not there; 3 a clip or array that is broken or ends early; 4 a model that was
 refused; 5 no room, no memory, a failed read or write, or nobody reads the output.
 .B vmaf\-dnn gate
 has the record's: 0 inside the budget, 1 over it, 2 anything else.
 .SH SEE ALSO
-.BR ffmpeg (1)
+.BR ffmpeg (1),
+.BR minisign (1)
 '''
 
 
