@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernels/x86/vec_avx512vnni.h"
 
-#include "kernels/x86/conv_u8_row_tmpl.h"
+#include "kernels/x86/row_bytes_tmpl.h"
 
 /* Four pixels at a time: each is clamped from above before it becomes an integer, which the conversion cannot do; the packing
  * instructions saturate downwards. They leave [channel / 4][pixel][channel % 4], a transposed 4x4. */
@@ -29,33 +29,7 @@ VR_INLINE void vr_finish_u8(const struct vr_job *j, vd_vi acc[][VR_NV], int x, c
         _mm512_storeu_si512(out + p * VD_LANES, to_bytes(acc[p][0], acc[p + 1][0], acc[p + 2][0], acc[p + 3][0], scale, hi, zp, lo, order));
 }
 
-#define TILES(name, pixel) VR_TILE(16, name, vr_sums, pixel) VR_TILE(8, name, vr_sums, pixel) VR_TILE(4, name, vr_sums, pixel)
-TILES(dense1, 16)
-TILES(dense2, 32)
-TILES(first1, 1)
-TILES(first2, 2)
-VR_TILE(4, any, vr_sums, j->pixel)
-
-static vr_tile_fn *const tiles[5][3] = {
-    {tile_16_dense1, tile_8_dense1, tile_4_dense1},
-    {tile_16_dense2, tile_8_dense2, tile_4_dense2},
-    {tile_16_first1, tile_8_first1, tile_4_first1},
-    {tile_16_first2, tile_8_first2, tile_4_first2},
-    {NULL, NULL, tile_4_any},
-};
-
-static void conv(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
-                 const float *residual, size_t residual_block, int width)
-{
-    const struct vd_row_shape *s = &c->shape;
-    const int first = s->kind == VD_ROW_FIRST, along = vr_along(s), lanes = first ? 1 : VD_LANES;
-    struct vr_job j = {.c = c, .src = (const uint8_t *const *)src, .src_block = src_block, .steps = along > 1 ? 1 : s->kw,
-                       .full = s->ic / VD_LANES, .rest = along > 1 ? (s->kw + along - 1) / along : (s->ic % VD_LANES + 3) / 4,
-                       .step = (ptrdiff_t)s->dilation * lanes, .pixel = (ptrdiff_t)s->stride * lanes};
-
-    vr_rows(&j, tiles[s->stride > 2 ? 4 : (first ? 2 : 0) + s->stride - 1], (size_t)s->kh * vr_groups(s) * VD_LANES * 4, dst, dst_block,
-            residual, residual_block, width);
-}
+#include "kernels/x86/conv_u8_row_tmpl.h"
 
 /* Four pixels of one block's channels, `step` bytes apart; only the first n are read unless they lie side by side. */
 static inline __m512i load_four(const uint8_t *s, ptrdiff_t step, int n)
@@ -140,14 +114,14 @@ VR_INLINE void sums_single(const struct vr_job *j, vd_vi acc[][VR_NV], int x, co
     }
 }
 
-VR_TILE(8, paired, sums_paired, 0)
-VR_TILE(4, paired, sums_paired, 0)
-VR_TILE(4, single, sums_single, j->pixel)
+VR_TILE(VR_MIDDLE, paired_middle, sums_paired, 0)
+VR_TILE(VR_SMALL, paired_small, sums_paired, 0)
+VR_TILE(VR_SMALL, single, sums_single, j->pixel)
 
 static void conv_depthwise(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
                            const float *residual, size_t residual_block, int width)
 {
-    static vr_tile_fn *const fn[2][3] = {{NULL, NULL, tile_4_single}, {NULL, tile_8_paired, tile_4_paired}};
+    static vr_tile_fn *const fn[2][3] = {{NULL, NULL, tile_single}, {NULL, tile_paired_middle, tile_paired_small}};
     const struct vd_row_shape *s = &c->shape;
     struct vr_job j = {.c = c, .src = (const uint8_t *const *)src, .src_block = src_block, .step = (ptrdiff_t)s->dilation * VD_LANES,
                        .pixel = (ptrdiff_t)s->stride * VD_LANES};
@@ -230,8 +204,7 @@ static void conv_last(const struct vd_row_conv *c, void *dst, size_t dst_block, 
 
 void vd_conv_u8_row_avx512vnni(struct vd_row_kernels *k)
 {
-    k->pack_u8[VD_ROW_DENSE] = k->pack_u8[VD_ROW_FIRST] = vr_pack;
-    k->conv_u8[VD_ROW_DENSE] = k->conv_u8[VD_ROW_FIRST] = conv;
+    vr_conv_u8_init(k);
     k->pack_u8[VD_ROW_LAST] = pack_last;
     k->conv_u8[VD_ROW_LAST] = conv_last;
     k->pack_u8[VD_ROW_DEPTHWISE] = pack_depthwise;

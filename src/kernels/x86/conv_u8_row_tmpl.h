@@ -2,29 +2,12 @@
 #ifndef VD_CONV_U8_ROW_TMPL_H
 #define VD_CONV_U8_ROW_TMPL_H
 
-#include <string.h>
-#include "kernels/x86/row_tail_tmpl.h"
+#include "kernels/x86/row_bytes_tmpl.h"
 
 /* Dense and first layers of bytes with an instruction that adds four products of bytes. A tile is some neighbouring pixels of
  * one block of output channels, whose sums stay in registers for all taps. Four channels of one pixel (first layer: four
  * pixels along the row) are broadcast from memory against a vector of weights [channel][4] that all pixels share. The broadcast
  * runs beside the multiplication, so neither needs more reuse than that. */
-
-/* The sums of a tile of one block. */
-struct vr_job {
-    const struct vd_row_conv *c;
-    const uint8_t *const *src;
-    size_t src_block;
-    /* Steps of a row's pixels: kw of them, or one where the taps along the row are the group (first layer); of each, `full` blocks of four
-     * groups and `rest` groups after them. */
-    int steps, full, rest;
-    ptrdiff_t step, pixel; /* bytes between those steps, and between neighbouring output pixels */
-    const int8_t *weight;  /* of this block: [ky][step][group][16][4] */
-    int block;
-    uint8_t *dst;          /* pixel 0 of the block */
-    const float *residual;
-    struct vr_tail tail;
-};
 
 VR_INLINE void vr_group(vd_vi acc[][VR_NV], const uint8_t *s, const int8_t *w, const int np, const ptrdiff_t pixel)
 {
@@ -39,17 +22,6 @@ VR_INLINE void vr_group(vd_vi acc[][VR_NV], const uint8_t *s, const int8_t *w, c
         VR_UNROLL
         for (int v = 0; v < VR_NV; v++)
             acc[p][v] = vi_dot_u8(acc[p][v], x, weight[v]);
-    }
-}
-
-VR_INLINE void vr_first(const struct vr_job *j, vd_vi acc[][VR_NV], const int np)
-{
-    VR_UNROLL
-    for (int v = 0; v < VR_NV; v++) {
-        const vd_vi first = vi_load((const int16_t *)(const void *)(j->c->tail.bias32 + j->block * VD_LANES + v * VV_LANES));
-        VR_UNROLL
-        for (int p = 0; p < np; p++)
-            acc[p][v] = first;
     }
 }
 
@@ -74,72 +46,12 @@ VR_INLINE void vr_sums(const struct vr_job *j, vd_vi acc[][VR_NV], int x, const 
     }
 }
 
-static __attribute__((noinline)) void vr_finish_f32(struct vr_job *j, vd_vi acc[][VR_NV], int x, int np)
-{
-    const float *scale = j->c->tail.scale + j->block * VD_LANES;
-    float *out = (float *)(void *)j->dst + (ptrdiff_t)x * VD_LANES;
-    const float *residual = j->residual ? j->residual + (ptrdiff_t)x * VD_LANES : NULL;
-    struct vr_tail t = j->tail;
-
-    for (int p = 0; p < np; p++, out += VD_LANES) {
-        VR_UNROLL
-        for (int v = 0; v < VR_NV; v++)
-            vr_finish(&t, vv_mul(vi_to_f32(acc[p][v]), vv_load(scale + v * VV_LANES)), v, out + v * VV_LANES,
-                      residual ? residual + p * VD_LANES + v * VV_LANES : NULL);
-    }
-    if (t.range)
-        j->tail = t;
-}
-
-typedef void vr_tile_fn(struct vr_job *j, int x, int n);
-
-/* n: pixels of the tile that are in the row; sums: vr_sums or another that makes them. */
-#define VR_TILE(np, name, sums_of, pixel) \
-    static __attribute__((noinline)) void tile_##np##_##name(struct vr_job *j, int x, int n) \
-    { \
-        vd_vi acc[np][VR_NV]; \
-        sums_of(j, acc, x, np, pixel); \
-        if (j->c->tail.to_bytes) { \
-            vr_finish_u8(j, acc, x, np); \
-        } else { /* a copy, so that acc has no address and stays in registers */ \
-            vd_vi sums[np][VR_NV]; \
-            VR_UNROLL \
-            for (int p = 0; p < np; p++) \
-                VR_UNROLL \
-                for (int v = 0; v < VR_NV; v++) \
-                    sums[p][v] = acc[p][v]; \
-            vr_finish_f32(j, sums, x, n); \
-        } \
-    }
-
 /* Taps along the row in one group: a dilated first layer has each tap in a group of its own, as dense layers do. */
 static inline int vr_along(const struct vd_row_shape *s) { return s->kind == VD_ROW_FIRST && s->dilation == 1 ? 4 : 1; }
 
 static inline size_t vr_groups(const struct vd_row_shape *s)
 {
     return ((size_t)s->kw + (size_t)vr_along(s) - 1) / (size_t)vr_along(s) * (((size_t)s->ic + 3) / 4);
-}
-
-/* The tiles of all blocks of a row; fn: of 16, 8 and 4 pixels, the first two may be NULL. block: bytes of weights of one. */
-static inline void vr_rows(struct vr_job *j, vr_tile_fn *const fn[3], size_t block, void *dst, size_t dst_block, const float *residual,
-                           size_t residual_block, int width)
-{
-    const struct vd_row_conv *c = j->c;
-
-    vr_tail_init(&j->tail, &c->tail);
-    for (int ob = 0; ob * VD_LANES < c->shape.oc; ob++) {
-        j->block = ob;
-        j->weight = (const int8_t *)c->weight + (size_t)ob * block;
-        j->dst = (uint8_t *)dst + (size_t)ob * dst_block;
-        j->residual = residual ? (const float *)(const void *)((const char *)residual + (size_t)ob * residual_block) : NULL;
-        vr_tail_block(&j->tail, &c->tail, ob, c->shape.oc);
-        for (int x = 0, n; x < width; x += n) {
-            const int left = width - x;
-            n = fn[0] ? vr_tile(left) : fn[1] && left > 4 ? 8 : 4;
-            fn[n == 16 ? 0 : n == 8 ? 1 : 2](j, x, n < left ? n : left);
-        }
-    }
-    vr_tail_end(&j->tail, &c->tail);
 }
 
 /* [oc block][ky][kx][ic / 4][16][ic % 4], first layer without dilation [oc block][ky][kx / 4][16][kx % 4] */
@@ -162,6 +74,34 @@ static size_t vr_pack(const struct vd_row_shape *s, const void *weight, void *pa
                     out[(size_t)(o / VD_LANES) * block + (size_t)ky * row + (size_t)((group * VD_LANES + o % VD_LANES) * 4 + at)] = *w++;
                 }
     return size;
+}
+
+VR_TILES(dense1, vr_sums, VD_LANES)
+VR_TILES(dense2, vr_sums, 2 * VD_LANES)
+VR_TILES(first1, vr_sums, 1)
+VR_TILES(first2, vr_sums, 2)
+VR_TILE(VR_SMALL, any, vr_sums, j->pixel)
+
+static void vr_conv_u8(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
+                       const float *residual, size_t residual_block, int width)
+{
+    const struct vd_row_shape *s = &c->shape;
+    const int first = s->kind == VD_ROW_FIRST, along = vr_along(s), lanes = first ? 1 : VD_LANES;
+    static vr_tile_fn *const tiles[5][3] = {
+        VR_TILE_NAMES(dense1), VR_TILE_NAMES(dense2), VR_TILE_NAMES(first1), VR_TILE_NAMES(first2), {NULL, NULL, tile_any},
+    };
+    struct vr_job j = {.c = c, .src = (const uint8_t *const *)src, .src_block = src_block, .steps = along > 1 ? 1 : s->kw,
+                       .full = s->ic / VD_LANES, .rest = along > 1 ? (s->kw + along - 1) / along : (s->ic % VD_LANES + 3) / 4,
+                       .step = (ptrdiff_t)s->dilation * lanes, .pixel = (ptrdiff_t)s->stride * lanes};
+
+    vr_rows(&j, tiles[s->stride > 2 ? 4 : (first ? 2 : 0) + s->stride - 1], (size_t)s->kh * vr_groups(s) * VD_LANES * 4, dst, dst_block,
+            residual, residual_block, width);
+}
+
+static inline void vr_conv_u8_init(struct vd_row_kernels *k)
+{
+    k->pack_u8[VD_ROW_DENSE] = k->pack_u8[VD_ROW_FIRST] = vr_pack;
+    k->conv_u8[VD_ROW_DENSE] = k->conv_u8[VD_ROW_FIRST] = vr_conv_u8;
 }
 
 #endif

@@ -11,5 +11,6 @@ void vd_kernels_init_avx2(struct vd_kernels *k)
     k->u16_to_f32 = vd_u16_to_f32_avx2;
     k->f32_to_u8 = vd_f32_to_u8_avx2;
     k->f32_to_u16 = vd_f32_to_u16_avx2;
+    vd_conv_u8_row_avx2(&k->row);
     vd_conv_f32_row_avx2(&k->row);
 }

@@ -74,5 +74,23 @@ static inline void vi_store_some(int32_t *p, vd_mask m, vd_vi v) { _mm256_maskst
 static inline vd_v vi_to_f32(vd_vi v) { return _mm256_cvtepi32_ps(v); }
 /* sum + a pair's two products in each lane */
 static inline vd_vi vi_dot(vd_vi sum, vd_vi a, vd_vi b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+/* Two int16, at any address, in all lanes. */
+static inline vd_vi vi_pair(const int16_t *p)
+{
+    vd_vi v;
+
+    __asm__("vpbroadcastd %1, %0" : "=x"(v) : "m"(*(const int16_t(*)[2])p));
+    return v;
+}
+/* Sixteen bytes. */
+static inline vd_vi vi_wide(const uint8_t *p) { return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p)); }
+/* The sums of the lanes of 8 vectors, in their order. */
+static inline vd_vi vi_add_lanes(const vd_vi v[8])
+{
+    const vd_vi a = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+    const vd_vi b = _mm256_hadd_epi32(_mm256_hadd_epi32(v[4], v[5]), _mm256_hadd_epi32(v[6], v[7]));
+
+    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
+}
 
 #endif
