@@ -23,7 +23,7 @@ ARROWS = {
     "trust": {"common"},
     "quant": GRAPH | {"plan"},
     "session": GRAPH | {"kernels", "plan", "trust", PUBLIC},
-    "gate": GRAPH | {"plan", "trust", "session", PUBLIC},
+    "gate": GRAPH | {"kernels", "plan", "trust", "session", PUBLIC},
     "train": GRAPH | {"kernels", "plan"},
 }
 # Above the library: everything below is theirs.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# scripts/setup.sh [build] [test] [demo] [bench] [fuzz]
+# scripts/setup.sh [build] [test] [browser] [demo] [bench] [fuzz]
 # Install what a target needs on Debian (12 or later) and Ubuntu (22.04 or later), as root or through sudo:
 # packages by apt-get; for test and bench also build/venv, for demo also build/data/cockatoo.mp4, for bench also ONNX Runtime's library.
 # What is there is left alone, and when nothing is missing nothing is said.
@@ -19,6 +19,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 has_library() { has pkg-config && pkg-config --exists "$1"; }
 has_c_headers() { has cc && echo '#include <stdio.h>' | cc -E -x c - >/dev/null 2>&1; }
 has_cxx_headers() { has c++ && echo '#include <cstdio>' | c++ -E -x c++ - >/dev/null 2>&1; }
+
+has_browser() { has chromium || has chromium-browser || has google-chrome; }
 
 # The distribution's Python first: it is the one that python3-venv belongs to.
 python() {
@@ -60,6 +62,7 @@ find_missing() {
             want ninja-build has ninja
             want pkg-config has pkg-config
             want libjansson-dev has_library jansson
+            want libpng-dev has_library libpng
             want libsodium-dev has_library libsodium ;;
         test)
             want g++ has_cxx_headers
@@ -70,6 +73,8 @@ find_missing() {
             want libonnx-testdata has_conformance_data
             want python3 has python3
             want python3-venv has_venv_module ;;
+        browser) # 120 MB of packages, 400 MB installed: one test opens a report in it
+            want chromium has_browser ;;
         demo)
             want ffmpeg has ffmpeg
             want libjpeg-turbo-progs has djpeg ;;
@@ -198,8 +203,8 @@ targets=("$@")
 [ $# -gt 0 ] || targets=(build)
 for target in "${targets[@]}"; do
     case $target in
-    build | test | demo | bench | fuzz) ;;
-    *) die "no target $target; there are build, test, demo, bench and fuzz" ;;
+    build | test | browser | demo | bench | fuzz) ;;
+    *) die "no target $target; there are build, test, browser, demo, bench and fuzz" ;;
     esac
 done
 mkdir -p build

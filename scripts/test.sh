@@ -10,7 +10,7 @@ jobs=$(nproc)
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=1:detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 
-scripts/setup.sh build test
+scripts/setup.sh build test browser
 exec </dev/null # only sudo may ask
 
 build() { # FOLDER OPTION...

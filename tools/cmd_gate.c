@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "cmd.h"
+#include "common/bytes.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "gate/gate.h"
@@ -42,8 +43,13 @@ static const char help[] =
     "  --seed N            draws frames, windows, and the bound's samples (default: 0)\n"
     "  --budget X          allow this drop, 0 to 1 (default: quant_accuracy_budget_plcc of the registry, else 0.01)\n"
     "  --compat            ADR-0174's gate alone: its samples, its line, its exit codes\n"
+    "  --explain           what each layer costs, alone and as it runs, and what range its activations have; the dearest five\n"
+    "                      are named anyway where a model fails\n"
     "  --json FILE         write the figures to FILE too (-: to standard output, and the lines to standard error)\n"
-    "  -f, --force         replace that FILE when it exists\n"
+    "  --html FILE         and a page with charts and the worst picture, which needs nothing else\n"
+    "  --node-data FILE    and SQNR by layer for Model Explorer\n"
+    "  --trace FILE        and how long each layer of the int8 file takes, for Perfetto or chrome://tracing\n"
+    "  -f, --force         replace FILE when it exists\n"
     "  --threads N         worker threads (default: as many as this process may use)\n"
     "  --kernels NAME      kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n"
     "  --registry FILE     default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
@@ -66,7 +72,7 @@ enum { DEFAULT_FRAMES = 32 };
 const struct vd_cmd vd_cmd_gate;
 
 /* What is written besides the lines. */
-enum { OUT_JSON, N_OUT };
+enum { OUT_JSON, OUT_HTML, OUT_NODE_DATA, OUT_TRACE, N_OUT };
 
 /* What names files: they are read once the process is confined. */
 enum { MAX_FILES = 256 };
@@ -81,7 +87,7 @@ struct job {
     int n_file;
     long frames;
     bool degrade;
-    bool all, over, other, force;
+    bool all, over, other, force, explain;
     json_t *list;
 };
 
@@ -94,9 +100,22 @@ static int add_file(struct job *j, const char *path, bool array)
     return 0;
 }
 
-static int sound(const struct job *j, const char *first)
+static bool one_page(const struct job *j) { return j->out[OUT_HTML] || j->out[OUT_NODE_DATA] || j->out[OUT_TRACE]; }
+
+static int sound(const struct job *j, char *const *model)
 {
     const struct vd_cmd *c = &vd_cmd_gate;
+    const char *first = model[0];
+    int to_stdout = 0;
+
+    for (int i = 0; i < N_OUT; i++)
+        to_stdout += j->out[i] && !strcmp(j->out[i], "-");
+    if (to_stdout > 1)
+        return vd_usage(c, "standard output can take one of --json, --html, --node-data and --trace");
+    if (one_page(j) && (!first || model[1]))
+        return vd_usage(c, "--html, --node-data and --trace are about one model: name it");
+    if (j->o.compat && (j->explain || one_page(j)))
+        return vd_usage(c, "--compat explains nothing");
 
     if (j->all && first)
         return vd_usage(c, "--all is every model, and '%s' is one: give one or the other", first);
@@ -109,7 +128,7 @@ static int sound(const struct job *j, const char *first)
 
 static int parse(int argc, char **argv, struct job *j)
 {
-    enum { OPT_ALL = 1, OPT_BUDGET, OPT_CLIP, OPT_ARRAY, OPT_FRAMES, OPT_DEGRADE, OPT_SAMPLES, OPT_SEED, OPT_COMPAT, OPT_OUT = 100 };
+    enum { OPT_ALL = 1, OPT_BUDGET, OPT_CLIP, OPT_ARRAY, OPT_FRAMES, OPT_DEGRADE, OPT_SAMPLES, OPT_SEED, OPT_COMPAT, OPT_EXPLAIN, OPT_OUT = 200 };
     static const struct option longs[] = {
         {"all", no_argument, NULL, OPT_ALL},
         {"clip", required_argument, NULL, OPT_CLIP},
@@ -120,7 +139,11 @@ static int parse(int argc, char **argv, struct job *j)
         {"seed", required_argument, NULL, OPT_SEED},
         {"budget", required_argument, NULL, OPT_BUDGET},
         {"compat", no_argument, NULL, OPT_COMPAT},
+        {"explain", no_argument, NULL, OPT_EXPLAIN},
         {"json", required_argument, NULL, OPT_OUT + OUT_JSON},
+        {"html", required_argument, NULL, OPT_OUT + OUT_HTML},
+        {"node-data", required_argument, NULL, OPT_OUT + OUT_NODE_DATA},
+        {"trace", required_argument, NULL, OPT_OUT + OUT_TRACE},
         {"threads", required_argument, NULL, VD_OPT_THREADS},
         {"kernels", required_argument, NULL, VD_OPT_KERNELS},
         {"force", no_argument, NULL, 'f'},
@@ -156,12 +179,16 @@ static int parse(int argc, char **argv, struct job *j)
             break;
         case OPT_DEGRADE: j->degrade = true; break;
         case OPT_COMPAT: j->o.compat = true; break;
+        case OPT_EXPLAIN: j->explain = true; break;
         case OPT_BUDGET:
             j->o.budget = strtod(optarg, &end);
             if (end == optarg || *end || !(j->o.budget >= 0 && j->o.budget <= 1))
                 return vd_usage(c, "--budget %s: a number from 0 to 1", optarg);
             break;
         case OPT_OUT + OUT_JSON:
+        case OPT_OUT + OUT_HTML:
+        case OPT_OUT + OUT_NODE_DATA:
+        case OPT_OUT + OUT_TRACE:
             j->out[opt - OPT_OUT] = optarg;
             if (!strcmp(optarg, "-"))
                 j->lines = stderr;
@@ -171,13 +198,14 @@ static int parse(int argc, char **argv, struct job *j)
             if (opt == '?' || vd_run_option(c, opt, optarg, &j->run) < 0)
                 return EXIT_OTHER;
         }
-    if (sound(j, argv[optind]))
+    if (sound(j, argv + optind))
         return EXIT_OTHER;
     j->all = optind == argc;
     j->o.kernels = j->run.kernels;
     j->o.registry = j->run.registry;
     j->o.trusted_keys = j->run.trusted_keys;
     j->o.require_pinned = j->run.require_pinned;
+    j->o.keep = !j->o.compat;
     return EXIT_INSIDE;
 }
 
@@ -194,11 +222,82 @@ static void put_error(struct job *j, const char *model, int rc)
     vd_json_append(j->list, o);
 }
 
+static int write_out(const char *path, const char *text, size_t n)
+{
+    struct vd_sink sink;
+    int rc = vd_sink_open(&sink, path);
+
+    if (!rc && !(rc = vd_sink_write(&sink, text, n)))
+        return vd_sink_commit(&sink);
+    vd_sink_abort(&sink);
+    return rc;
+}
+
+/* Takes json, which may be NULL: no memory. */
+static int write_json(const char *path, json_t *json)
+{
+    char *text = json && !vd_json_lost() ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    int rc = text ? 0 : vd_nomem(0);
+
+    if (!rc) {
+        const size_t n = strlen(text);
+        text[n] = '\n'; /* in the place of the NUL: the length is what counts */
+        rc = write_out(path, text, n + 1);
+    }
+    free(text); /* jansson's */
+    json_decref(json);
+    return rc;
+}
+
+static int write_html(const char *path, const struct vd_gate_result *r, const struct vd_explain *e)
+{
+    struct vd_buf b = {0};
+    int rc = vd_gate_html(&b, r, e);
+
+    if (!rc)
+        rc = write_out(path, (const char *)b.data, b.size);
+    vd_free(b.data);
+    return rc;
+}
+
+/* What explains a verdict: asked for, or worth the time since the model did not pass. */
+static int explain(struct job *j, const struct vd_gate_result *r, json_t *o)
+{
+    enum { FIRST = 5 };
+    const bool asked = j->explain || one_page(j);
+    struct vd_explain e;
+    struct vd_trace t;
+    int rc;
+
+    if (r->skipped || (!asked && r->verdict != VD_FAIL) || j->o.compat) {
+        return asked && r->skipped ? vd_fail(ENOENT, "%s: quant_mode is fp32, so that there is nothing to explain", r->id) : 0;
+    }
+    if ((rc = vd_explain(r, &j->o, &e))) {
+        if (asked || rc == -ENOMEM)
+            return rc;
+        fprintf(j->lines, "       its layers could not be told apart: %s\n", vd_reason());
+        return 0;
+    }
+    vd_explain_print(j->lines, &e, j->explain ? e.n_cost : FIRST, j->explain);
+    if (o)
+        vd_explain_json(o, &e);
+    if (j->out[OUT_HTML])
+        rc = write_html(j->out[OUT_HTML], r, &e);
+    if (!rc && j->out[OUT_NODE_DATA])
+        rc = write_json(j->out[OUT_NODE_DATA], vd_node_data(r, &e));
+    if (!rc && j->out[OUT_TRACE] && !(rc = vd_trace(r, &j->o, &e, &t))) {
+        rc = write_json(j->out[OUT_TRACE], vd_trace_json(&t));
+        vd_trace_free(&t);
+    }
+    vd_explain_free(&e);
+    return rc;
+}
+
 static void gate_one(struct job *j, const char *model)
 {
     struct vd_gate_result r;
     vd_sources_rewind(&j->sources);
-    const int rc = vd_gate(model, &j->o, &r);
+    int rc = vd_gate(model, &j->o, &r);
 
     if (rc) {
         fflush(j->lines); /* so that lines and messages keep their order */
@@ -209,6 +308,11 @@ static void gate_one(struct job *j, const char *model)
     }
     vd_gate_print(j->lines, &r, j->o.compat);
     json_t *o = vd_gate_json(&r);
+    if ((rc = explain(j, &r, o))) {
+        fflush(j->lines);
+        vd_report(rc);
+        j->other = true;
+    }
     vd_json_append(j->list, o);
     j->over |= !r.skipped && r.verdict != VD_PASS;
     vd_gate_result_free(&r);
@@ -234,31 +338,6 @@ static int gate_all(struct job *j)
         vd_registry_free(g);
     }
     vd_free(g);
-    return rc;
-}
-
-static int write_out(const char *path, const char *text, size_t n)
-{
-    struct vd_sink sink;
-    int rc = vd_sink_open(&sink, path);
-
-    if (!rc && !(rc = vd_sink_write(&sink, text, n)))
-        return vd_sink_commit(&sink);
-    vd_sink_abort(&sink);
-    return rc;
-}
-
-static int write_json(const struct job *j)
-{
-    char *text = vd_json_lost() ? NULL : json_dumps(j->list, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    int rc = text ? 0 : vd_nomem(0);
-
-    if (!rc) {
-        const size_t n = strlen(text);
-        text[n] = '\n'; /* in the place of the NUL: the length is what counts */
-        rc = write_out(j->out[OUT_JSON], text, n + 1);
-    }
-    free(text); /* jansson's */
     return rc;
 }
 
@@ -368,7 +447,7 @@ static int run(int argc, char **argv)
     for (int i = optind; !code && i < argc; i++)
         gate_one(&j, argv[i]);
     if (!code && !rc && j.out[OUT_JSON])
-        rc = write_json(&j);
+        rc = write_json(j.out[OUT_JSON], json_incref(j.list));
     json_decref(j.list);
     vd_sources_free(&j.sources);
     if (rc) {

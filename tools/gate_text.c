@@ -72,3 +72,54 @@ void vd_gate_print(FILE *f, const struct vd_gate_result *r, bool compat)
         fprintf(f, "       not every convolution and matrix product of the int8 file runs in integers\n");
     print_reasons(f, r);
 }
+
+static void decibels(FILE *f, bool has, double v)
+{
+    if (!has || isnan(v))
+        fprintf(f, "  %9s", "-");
+    else if (isinf(v))
+        fprintf(f, "  %9s", "exact");
+    else
+        fprintf(f, "  %6.2f dB", v);
+}
+
+static void print_layers(FILE *f, const struct vd_explain *e, int most)
+{
+    fprintf(f, "       layers, dearest first: drop of the output when the layer alone is int8, SQNR of the layer alone, SQNR as it runs\n");
+    for (int i = 0; i < e->n_cost && i < most; i++) {
+        const struct vd_cost *c = &e->cost[e->order[i]];
+        const double drop = vd_cost_drop(c);
+        if (isfinite(drop))
+            fprintf(f, "         %9.6f", drop);
+        else
+            fprintf(f, "         %9s", isnan(drop) ? "-" : c->effect.nonfinite_b ? "not fin." : "constant");
+        decibels(f, c->has_alone, vd_sqnr(&c->alone));
+        decibels(f, c->has_cumulative, vd_sqnr(&c->cumulative));
+        fprintf(f, "  %s (%s)%s%s\n", c->layer->name, c->layer->op, c->why ? ": " : "", c->why ? c->why : "");
+    }
+    if (e->n_cost > most)
+        fprintf(f, "         and %d more; --explain has them all\n", e->n_cost - most);
+}
+
+static void print_activations(FILE *f, const struct vd_explain *e)
+{
+    fprintf(f, "       activations: values of fp32, the range that they are rounded in, and how many lie outside\n");
+    for (int i = 0; i < e->n_range; i++) {
+        const struct vd_range *r = &e->range[i];
+        fprintf(f, "         %10.4g to %-10.4g", r->lo, r->hi);
+        if (r->rounded->dynamic)
+            fprintf(f, "  %-24s %9s", "their own", "0 %");
+        else
+            fprintf(f, "  %10.4g to %-10.4g %7.3f %%", r->rounded->lo, r->rounded->hi, r->n ? 100 * (double)r->outside / (double)r->n : 0);
+        fprintf(f, "  %s\n", r->rounded->fp32);
+    }
+}
+
+void vd_explain_print(FILE *f, const struct vd_explain *e, int most, bool all)
+{
+    if (all)
+        fprintf(f, "       explained on %d sample%s:\n", e->n_sample, e->n_sample == 1 ? "" : "s");
+    print_layers(f, e, most);
+    if (all)
+        print_activations(f, e);
+}
