@@ -63,10 +63,23 @@ static void print_weights(const struct vd_onnx_model *m)
     printf("weights    %zu in %d tensors, %zu bytes\n", count, m->n_init, bytes);
 }
 
+/* The lines of a refusal; the reason that building gave comes first where no line is that one. */
+struct refusals {
+    int n;
+    const char *reason;
+    bool has_reason;
+};
+
+static void find_reason(void *arg, const char *line)
+{
+    struct refusals *r = arg;
+    r->has_reason = r->has_reason || !strcmp(line, r->reason);
+}
+
 static void say_refusal(void *arg, const char *line)
 {
-    int *n = arg;
-    printf("%s%s\n", (*n)++ ? "           " : "runs       no: ", line);
+    struct refusals *r = arg;
+    printf("%s%s\n", r->n++ ? "           " : "runs       no: ", line);
 }
 
 /* Symbolic dims: the last two of a picture are the asked size, the rest 1. */
@@ -77,6 +90,21 @@ static void shape_of(const struct vd_onnx_value *v, const struct inspect *o, str
         const int64_t d = v->rank < 0 ? -1 : v->dim[i];
         t->dim[i] = d >= 0 ? d : t->rank >= 3 && i == t->rank - 1 ? o->w : t->rank == 4 && i == 2 ? o->h : 1;
     }
+}
+
+static void print_refusals(const struct vd_onnx_model *m, const struct inspect *o)
+{
+    char reason[1024];
+    struct refusals r = {.reason = reason};
+    struct vd_tensor *shape = vd_calloc((size_t)m->n_in + 1, sizeof(*shape));
+    snprintf(reason, sizeof(reason), "%s", vd_reason());
+    for (int i = 0; shape && i < m->n_in; i++)
+        shape_of(&m->in[i], o, &shape[i]);
+    vd_graph_refusals(m, shape, find_reason, &r);
+    if (!r.has_reason)
+        say_refusal(&r, reason);
+    vd_graph_refusals(m, shape, say_refusal, &r);
+    vd_free(shape);
 }
 
 static int print_cost(const struct vd_onnx_model *m, struct vd_graph *g, const struct inspect *o)
@@ -155,13 +183,8 @@ static int inspect_bytes(const char *path, const uint8_t *data, size_t size, con
         print_value("output   ", &m.out[i]);
     print_operators(&m);
     print_weights(&m);
-    int said = 0;
-    if (vd_graph_refusals(&m, say_refusal, &said)) {
-        rc = -EPERM;
-        goto done;
-    }
     if ((rc = vd_graph_build(&g, &m)) || (rc = print_cost(&m, &g, o)))
-        printf("runs       no: %s\n", vd_reason());
+        print_refusals(&m, o);
     else
         printf("runs       yes\n");
 done:

@@ -184,7 +184,7 @@ static void check_file(struct file *f, const char *path, const char *digest, con
         return;
     }
     f->parsed = true;
-    if (!vd_graph_refusals(&f->model, say_operator, &w)) {
+    if (!vd_graph_refusals(&f->model, NULL, say_operator, &w)) {
         rc = vd_graph_build(&g, &f->model);
         if (rc)
             vd_verdict_failed(v, rc, base(path));

@@ -326,29 +326,3 @@ void vd_graph_free(struct vd_graph *g)
     vd_arena_free(&g->arena);
     *g = (struct vd_graph){0};
 }
-
-int vd_graph_refusals(const struct vd_onnx_model *m, void (*say)(void *arg, const char *line), void *arg)
-{
-    struct vd_arena a = {0};
-    struct vd_names seen;
-    int found = 0;
-    if (vd_names_init(&seen, &a, (size_t)m->n_node)) {
-        say(arg, vd_reason());
-        return 1;
-    }
-    for (int i = 0; i < m->n_node; i++) {
-        const struct vd_onnx_node *p = &m->node[i];
-        const struct vd_op *op = vd_op_find(p->op_type, m->opset);
-        if (op && vd_op_check_node(op, p, m->opset) == 0)
-            continue;
-        char *line = op ? vd_arena_printf(&a, "%s", vd_reason())
-                        : vd_arena_printf(&a, "operator %s is not supported%s", p->op_type, vd_op_known(p->op_type) ? " at this opset" : "");
-        if (line && vd_names_add(&seen, line, i) != i)
-            continue;
-        say(arg, line ? line : "no memory");
-        found++;
-    }
-    vd_reason_clear();
-    vd_arena_free(&a);
-    return found;
-}

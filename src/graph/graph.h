@@ -47,9 +47,10 @@ struct vd_graph {
 int vd_graph_build(struct vd_graph *g, const struct vd_onnx_model *m);
 void vd_graph_free(struct vd_graph *g);
 
-/* Every operator that is in the way, not only the first: say is called once for
- * each distinct problem. Returns their number. */
-int vd_graph_refusals(const struct vd_onnx_model *m, void (*say)(void *arg, const char *line), void *arg);
+/* Every operator that is in the way, not only the first (refusals.c): say is called once for
+ * each distinct problem. Returns their number. in: types and shapes of the graph inputs, so that nodes are also looked at for
+ * types, attribute values and shapes, each that reads nothing of a refused one; NULL: names, attributes and arity only. */
+int vd_graph_refusals(const struct vd_onnx_model *m, const struct vd_tensor *in, void (*say)(void *arg, const char *line), void *arg);
 
 /* eval.c: one node on known inputs. Data of the outputs is allocated in the
  * arena. Types are checked against the row; float16 is computed in float32
