@@ -2,8 +2,10 @@
 #include "common/checked.h"
 #include "ops/op_util.h"
 
-/* ConvTranspose-1, 11, 22: each output element gathers the input elements and weights that reach it, so that the sum's order
- * (channel, then kernel) does not depend on threads. Sums are in double and rounded once. One to three spatial dims, all as three. */
+/* ConvTranspose-1, 11, 22: each output row gathers what reaches it. One to three spatial dims, all as three.
+ * Sums are formed in float32 in ONNX Runtime's order, so that a quantiser behind them sees its bits: for each element of the kernel a
+ * chain of fused multiply-adds over the channels, the chains added from the first element to the last, then the bias. A fused one is
+ * formed in double and rounded to float, which differs from it once in 2^29 or so, where double lands in the middle of two floats. */
 
 struct geometry {
     int n;
@@ -114,7 +116,20 @@ int vd_infer_conv_transpose(const struct vd_op_call *c)
     return vd_op_set(c, 0, c->in[0]->type, c->in[0]->rank, dim);
 }
 
-struct job { const struct vd_op_call *c; struct geometry g; };
+struct job { const struct vd_op_call *c; struct geometry g; int64_t chain; };
+
+enum { TILE = 256, CHAIN = 128 };
+
+/* Channels of one chain; longer sums are those of chains, one after the other. ONNX Runtime's matrix product has it so. */
+static int64_t chain_of(const struct geometry *g)
+{
+    const int64_t area = g->in[0] * g->in[1] * g->in[2];
+    int64_t chain = CHAIN;
+    if (area < g->ic)
+        for (int64_t n = CHAIN; n > 16 && n / 2 >= area; n /= 2)
+            chain *= 2;
+    return chain;
+}
 
 /* One spatial dim of an output position: kernel element k comes from input *i, if from any. */
 static bool source(const struct geometry *g, int d, int64_t o, int64_t k, int64_t *i)
@@ -124,25 +139,39 @@ static bool source(const struct geometry *g, int d, int64_t o, int64_t k, int64_
     return at >= 0 && at % g->stride[d] == 0 && *i < g->in[d];
 }
 
-static double gather(const struct job *j, const float *x, const float *w, const int64_t o[3])
+/* n sums of products over the channels from c on: x[channel * area + i] w[channel * step]. */
+static void chain(float *sum, const float *x, int64_t area, const float *w, int64_t step, int64_t channels, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        sum[i] = 0;
+    for (int64_t c = 0; c < channels; c++, x += area, w += step) {
+        const double v = (double)*w;
+        for (int64_t i = 0; i < n; i++)
+            sum[i] = (float)((double)x[i] * v + (double)sum[i]);
+    }
+}
+
+/* Adds to an output row what the kernel element at w makes of an input row at x: element k2 of the last dim. */
+static void add_row(const struct job *j, float *y, const float *x, const float *w, int64_t k2)
 {
     const struct geometry *g = &j->g;
-    const int64_t area = g->in[0] * g->in[1] * g->in[2], window = g->kernel[0] * g->kernel[1] * g->kernel[2];
-    double sum = 0;
-    for (int64_t ic = 0; ic < g->ic; ic++, x += area, w += g->oc * window)
-        for (int64_t k0 = 0; k0 < g->kernel[0]; k0++) {
-            int64_t i0, i1, i2;
-            if (!source(g, 0, o[0], k0, &i0))
-                continue;
-            for (int64_t k1 = 0; k1 < g->kernel[1]; k1++) {
-                if (!source(g, 1, o[1], k1, &i1))
-                    continue;
-                for (int64_t k2 = 0; k2 < g->kernel[2]; k2++)
-                    if (source(g, 2, o[2], k2, &i2))
-                        sum += (double)x[(i0 * g->in[1] + i1) * g->in[2] + i2] * (double)w[(k0 * g->kernel[1] + k1) * g->kernel[2] + k2];
-            }
+    const int64_t area = g->in[0] * g->in[1] * g->in[2], step = g->oc * g->kernel[0] * g->kernel[1] * g->kernel[2];
+    const int64_t first = k2 * g->dilation[2] - g->begin[2]; /* where input 0 goes */
+    int64_t i = first < 0 ? (-first + g->stride[2] - 1) / g->stride[2] : 0;
+    int64_t end = first < g->out[2] ? (g->out[2] - first + g->stride[2] - 1) / g->stride[2] : 0;
+    end = end < g->in[2] ? end : g->in[2];
+    for (int64_t n; i < end; i += n) {
+        float sum[TILE], more[TILE];
+        n = end - i < TILE ? end - i : TILE;
+        chain(sum, x + i, area, w, step, g->ic < j->chain ? g->ic : j->chain, n);
+        for (int64_t c = j->chain; c < g->ic; c += j->chain) {
+            chain(more, x + c * area + i, area, w + c * step, step, g->ic - c < j->chain ? g->ic - c : j->chain, n);
+            for (int64_t e = 0; e < n; e++)
+                sum[e] += more[e];
         }
-    return sum;
+        for (int64_t e = 0; e < n; e++)
+            y[first + (i + e) * g->stride[2]] += sum[e];
+    }
 }
 
 static void rows(void *arg, size_t begin, size_t end)
@@ -157,8 +186,16 @@ static void rows(void *arg, size_t begin, size_t end)
         const float *xg = x + (n * g->group + group) * g->ic * g->in[0] * g->in[1] * g->in[2];
         const float *wg = w + (group * g->ic * g->oc + oc % g->oc) * window;
         float *y = (float *)j->c->out[0]->data + (int64_t)r * g->out[2];
+        int64_t i0, i1;
         for (int64_t o2 = 0; o2 < g->out[2]; o2++)
-            y[o2] = (float)(gather(j, xg, wg, (int64_t[]){o0, o1, o2}) + (bias ? (double)bias[oc] : 0));
+            y[o2] = 0;
+        for (int64_t k0 = 0; k0 < g->kernel[0]; k0++)
+            for (int64_t k1 = 0; k1 < g->kernel[1]; k1++)
+                if (source(g, 0, o0, k0, &i0) && source(g, 1, o1, k1, &i1))
+                    for (int64_t k2 = 0; k2 < g->kernel[2]; k2++)
+                        add_row(j, y, xg + (i0 * g->in[1] + i1) * g->in[2], wg + (k0 * g->kernel[1] + k1) * g->kernel[2] + k2, k2);
+        for (int64_t o2 = 0; bias && o2 < g->out[2]; o2++)
+            y[o2] += bias[oc];
     }
 }
 
@@ -167,5 +204,6 @@ void vd_run_conv_transpose(const struct vd_op_call *c)
     struct job j = {.c = c};
     if (geometry_of(c, &j.g) < 0)
         return; /* infer has accepted it */
+    j.chain = chain_of(&j.g);
     vd_op_split(c->workers, vd_tensor_count(c->out[0]) / (size_t)j.g.out[2], 4, rows, &j);
 }

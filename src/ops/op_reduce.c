@@ -282,7 +282,39 @@ static int infer_global(const struct vd_op_call *c)
 static const bool spatial[VD_MAX_RANK] = {false, false, true, true, true, true, true, true};
 
 int vd_infer_global_average_pool(const struct vd_op_call *c) { return infer_global(c); }
-void vd_run_global_average_pool(const struct vd_op_call *c) { run(c, spatial, SUM, MEAN); }
+
+/* ONNX Runtime sums a plane in float32, in four lanes. A quantiser behind the pool sees every bit of the mean: planes that float32 holds
+ * well are summed the same way, larger ones in float64. */
+enum { SMALL_PLANE = 4096 };
+struct planes { const float *x; float *y; size_t area; };
+
+static void small_planes(void *arg, size_t begin, size_t end)
+{
+    const struct planes *p = arg;
+    const size_t whole = p->area & ~(size_t)3;
+    for (size_t at = begin; at < end; at++) {
+        const float *x = p->x + at * p->area;
+        float lane[4] = {0, 0, 0, 0};
+        for (size_t i = 0; i < whole; i += 4)
+            for (size_t k = 0; k < 4; k++)
+                lane[k] += x[i + k];
+        float sum = (lane[0] + lane[2]) + (lane[1] + lane[3]);
+        for (size_t i = whole; i < p->area; i++)
+            sum += x[i];
+        p->y[at] = sum / (float)p->area;
+    }
+}
+
+void vd_run_global_average_pool(const struct vd_op_call *c)
+{
+    const size_t outs = vd_tensor_count(c->out[0]);
+    struct planes p = {.x = c->in[0]->data, .y = c->out[0]->data, .area = outs ? vd_tensor_count(c->in[0]) / outs : 0};
+    if (c->in[0]->type != VD_F32 || p.area > SMALL_PLANE)
+        run(c, spatial, SUM, MEAN);
+    else if (outs)
+        vd_op_split(c->workers, outs, VD_ITER_GRAIN / (p.area + 1) + 1, small_planes, &p);
+}
+
 int vd_infer_global_max_pool(const struct vd_op_call *c) { return infer_global(c); }
 void vd_run_global_max_pool(const struct vd_op_call *c) { run(c, spatial, MAX, PLAIN); }
 

@@ -27,7 +27,6 @@ TINY = models.FILTER.parent
 # Equal bits, or bytes by the rule above: what each form is held to.
 HELD_TO = {"dynamic": ("plain", "tuned"), "qdq": ("tuned8",), "qoperator": ("plain",)}
 PAIRS = [(net, way) for net in models.NETS for way in models.WAYS]
-FLOAT_SUMS = {f"{net}-dynamic-{t}" for t in ("s8", "u8") for net in ("mobilenet-gemm", "mobilenet-matmul", "unet-pool-transpose")}
 
 
 def kernel_sets():
@@ -85,8 +84,7 @@ def table(request):
         print("\n".join(lines))
 
 
-@pytest.mark.parametrize("net,way", [pytest.param(*pair, marks=[pytest.mark.xfail(reason="float32 sums")] if "-".join(pair) in FLOAT_SUMS else [])
-                                     for pair in PAIRS])
+@pytest.mark.parametrize("net,way", PAIRS)
 def test_against_onnx_runtime(net, way, tmp_path, table):
     path = models.quantised(net, way, tmp_path)
     model = onnx.load(str(path))
