@@ -31,6 +31,12 @@ static void quantize_u8(uint8_t *dst, const float *x, size_t n, float scale, int
         dst[i] = vd_row_byte(x[i] / scale, zp, lo, hi);
 }
 
+static void dequantize_f32(float *dst, const uint8_t *x, size_t n, float scale, int zp)
+{
+    for (size_t i = 0; i < n; i++)
+        dst[i] = (float)(x[i] - zp) * scale;
+}
+
 static void lookup_f32(float *dst, const uint8_t *x, size_t n, const float table[256])
 {
     for (size_t i = 0; i < n; i++)
@@ -73,6 +79,7 @@ void vd_rows_c(struct vd_row_kernels *k)
     k->add_f32 = add_f32;
     k->clamp_f32 = clamp_f32;
     k->quantize_u8 = quantize_u8;
+    k->dequantize_f32 = dequantize_f32;
     k->lookup_f32 = lookup_f32;
     k->lookup_u8 = lookup_u8;
     k->block_f32 = block_f32;

@@ -109,7 +109,9 @@ struct vd_row_kernels {
     void (*clamp_f32)(float *dst, const float *a, size_t n, float lo, float hi);
     /* QuantizeLinear to bytes: clamp(rint(x / scale) + zp, lo, hi), a division, half to even; NaN becomes lo. */
     void (*quantize_u8)(uint8_t *dst, const float *x, size_t n, float scale, int zp, int lo, int hi);
-    /* DequantizeLinear and any other function of a byte: dst[i] = table[x[i]]. */
+    /* DequantizeLinear: (float)(x - zp) * scale. */
+    void (*dequantize_f32)(float *dst, const uint8_t *x, size_t n, float scale, int zp);
+    /* Any function of a byte: dst[i] = table[x[i]]. */
     void (*lookup_f32)(float *dst, const uint8_t *x, size_t n, const float table[256]);
     void (*lookup_u8)(uint8_t *dst, const uint8_t *x, size_t n, const uint8_t table[256]);
     /* Between planes (channel c at plane[c * step], elements) and a blocked row, fp32: lanes past C are 0. */
