@@ -131,11 +131,11 @@ void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f)
         return;
     }
     if (is(conv, "ConvInteger")) {
-        if (!dynamic_pattern(l, conv, f))
+        if (l->plain || !dynamic_pattern(l, conv, f))
             return;
     } else {
         f->bias = conv->n_in > 2 ? conv->in[2] : -1;
-        if (l->t[f->out].type != VD_F32 || (f->bias >= 0 && !l->g->value[f->bias].constant))
+        if (l->plain || l->t[f->out].type != VD_F32 || (f->bias >= 0 && !l->g->value[f->bias].constant))
             return;
     }
     for (;;) {

@@ -25,6 +25,7 @@ struct vd_lower {
     const struct vd_graph *g;
     const struct vd_tensor *t;
     const int *consumer;
+    bool plain;    /* each node by itself */
     bool *covered; /* set for each node that a fusion stands for, its head included */
 };
 

@@ -165,7 +165,7 @@ static int choose_steps(struct vd_plan *p, const bool *known)
     if (!consumer || !fusion_at || !covered || !need || !fusion || !p->step)
         return vd_nomem(nodes * sizeof(*p->step));
     find_consumers(g, consumer);
-    const struct vd_lower l = {.g = g, .t = p->t, .consumer = consumer, .covered = covered};
+    const struct vd_lower l = {.g = g, .t = p->t, .consumer = consumer, .plain = p->saw != NULL, .covered = covered};
     for (int i = 0; i < g->n_node; i++)
         fusion_at[i] = -1;
     for (int i = 0; i < g->n_node; i++)
@@ -254,14 +254,30 @@ struct vd_tensor *vd_plan_input(struct vd_plan *p, int i) { return &p->t[i]; }
 
 const struct vd_tensor *vd_plan_output(const struct vd_plan *p, int i) { return &p->t[p->g->out[i]]; }
 
+void vd_plan_observe(struct vd_plan *p, vd_plan_saw *saw, void *arg)
+{
+    p->saw = saw;
+    p->saw_arg = arg;
+}
+
+static int show_outputs(struct vd_plan *p, const struct vd_step *s)
+{
+    int rc = 0;
+    for (int k = 0; !rc && k < s->node->n_out; k++)
+        if (s->node->out[k] >= 0)
+            rc = p->saw(p->saw_arg, s->node->out[k], &p->t[s->node->out[k]]);
+    return rc;
+}
+
 int vd_plan_run(struct vd_plan *p)
 {
-    for (int i = 0; i < p->n_step; i++) {
-        const int rc = vd_step_run(p, &p->step[i]);
-        if (rc)
-            return rc;
-    }
-    return 0;
+    int rc = 0;
+    for (int i = 0; !rc && p->saw && i < p->g->n_in; i++)
+        rc = p->saw(p->saw_arg, i, &p->t[i]);
+    for (int i = 0; !rc && i < p->n_step; i++)
+        if (!(rc = vd_step_run(p, &p->step[i])) && p->saw)
+            rc = show_outputs(p, &p->step[i]);
+    return rc;
 }
 
 /* Multiplications of one step. */

@@ -36,6 +36,11 @@ int vd_plan_shape_plane(struct vd_plan *p, const struct vd_tensor *in);
 struct vd_tensor *vd_plan_input(struct vd_plan *p, int i);
 const struct vd_tensor *vd_plan_output(const struct vd_plan *p, int i);
 
+/* Before the first vd_plan_shape(): from now on nothing is fused, each node is a step of its own, and saw is called with the graph's value
+ * and its tensor for each input when a run begins and for each value when it was written. What saw returns other than 0 ends the run. */
+typedef int vd_plan_saw(void *arg, int value, const struct vd_tensor *t);
+void vd_plan_observe(struct vd_plan *p, vd_plan_saw *saw, void *arg);
+
 /* Allocates nothing. -ERANGE: an activation that is to be quantised is not finite. */
 int vd_plan_run(struct vd_plan *p);
 /* plane is of the shape's size; in and out may be the same. */

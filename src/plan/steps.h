@@ -33,6 +33,8 @@ struct vd_plan {
     struct vd_packed **packed; /* by node; NULL where the weights are not constant; weight NULL until it is needed */
     struct vd_row_weights **rows; /* by node; NULL where the row kernels cannot do it */
     size_t packed_bytes;
+    vd_plan_saw *saw;          /* NULL: nobody observes */
+    void *saw_arg;
 
     struct vd_arena shape;     /* as long as one shape: the rest */
     bool shaped;

@@ -162,6 +162,8 @@ int vd_streams_choose(struct vd_plan *p)
     p->cross = vd_arena_array(a, (size_t)p->g->n_value + 1, sizeof(*p->cross));
     if (!c || !step || !member || !p->cross)
         return vd_nomem(n * sizeof(*step));
+    if (p->saw) /* every value is to be seen whole */
+        return 0;
     int rc = find_streams(p, c);
     if (rc)
         return rc;

@@ -34,10 +34,8 @@ void vd_weights_load(const struct vd_onnx_tensor *t, bool transposed, float fact
 
 void vd_weights_quantize(const float *w, size_t count, size_t m, bool outer, int type, uint8_t *q, float *scale, double *sqnr_db)
 {
-    assert(m && count && count % m == 0 && (type == VD_U8 || type == VD_S8));
-    const size_t k = count / m;
-    const size_t step = outer ? 1 : m;
-    double signal = 0, noise = 0;
+    assert(m && count && count % m == 0);
+    const size_t k = count / m, step = outer ? 1 : m;
     for (size_t c = 0; c < m; c++) {
         const size_t at = outer ? c * k : c;
         float absmax = 0;
@@ -46,6 +44,17 @@ void vd_weights_quantize(const float *w, size_t count, size_t m, bool outer, int
         scale[c] = (float)((double)absmax / 127);
         if (scale[c] < FLT_MIN)
             scale[c] = 1;
+    }
+    vd_weights_round(w, count, m, outer, type, scale, q, sqnr_db);
+}
+
+void vd_weights_round(const float *w, size_t count, size_t m, bool outer, int type, const float *scale, uint8_t *q, double *sqnr_db)
+{
+    assert(m && count && count % m == 0 && (type == VD_U8 || type == VD_S8));
+    const size_t k = count / m, step = outer ? 1 : m;
+    double signal = 0, noise = 0;
+    for (size_t c = 0; c < m; c++) {
+        const size_t at = outer ? c * k : c;
         for (size_t i = 0; i < k; i++) {
             const float v = w[at + i * step];
             const float r = fmaxf(-127, fminf(127, rintf(v / scale[c])));
@@ -56,4 +65,20 @@ void vd_weights_quantize(const float *w, size_t count, size_t m, bool outer, int
         }
     }
     *sqnr_db = noise > 0 ? 10 * log10(signal / noise) : INFINITY;
+}
+
+size_t vd_weights_pairs(const int8_t *q, size_t m, size_t k, int *worst)
+{
+    size_t n = 0;
+    *worst = 0;
+    for (size_t c = 0; c < m; c++)
+        for (size_t i = 0; i + 1 < k; i += 2) {
+            const int a = q[c * k + i], b = q[c * k + i + 1];
+            const int up = (a > 0 ? a : 0) + (b > 0 ? b : 0), down = (a < 0 ? a : 0) + (b < 0 ? b : 0);
+            n += up > 128 || down < -128;
+            const int most = up >= -down ? up : down;
+            if ((most < 0 ? -most : most) > (*worst < 0 ? -*worst : *worst))
+                *worst = most;
+        }
+    return n;
 }

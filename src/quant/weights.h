@@ -16,4 +16,12 @@ void vd_weights_load(const struct vd_onnx_tensor *t, bool transposed, float fact
  * m divides count. sqnr_db: 10 log10 of signal over noise, INFINITY without noise. w finite. */
 void vd_weights_quantize(const float *w, size_t count, size_t m, bool outer, int type, uint8_t *q, float *scale, double *sqnr_db);
 
+/* The same with scales that are given, each normal and positive. */
+void vd_weights_round(const float *w, size_t count, size_t m, bool outer, int type, const float *scale, uint8_t *q, double *sqnr_db);
+
+/* Pairs of neighbours (elements 0 and 1, 2 and 3, ... of each of m rows of k signed weights) whose products with two bytes can leave 16 bits: the
+ * positive weights of a pair sum to over 128 or the negative ones to under -128 (255 * 128 = 32640; 255 * 129 = 32895 > 32767). vpmaddubsw
+ * saturates those. *worst: the sum of greatest magnitude. */
+size_t vd_weights_pairs(const int8_t *q, size_t m, size_t k, int *worst);
+
 #endif

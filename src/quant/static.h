@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_STATIC_H
+#define VD_STATIC_H
+
+#include "quant/calibration.h"
+
+/* The static form: scales of the activations are fixed when the file is made. */
+
+struct vd_static_override { /* one tensor's own numbers, in place of what was seen */
+    const char *tensor;
+    bool has_range, has_scale, symmetric;
+    float lo, hi, scale; /* lo <= 0 <= hi, lo < hi; scale > 0 */
+    int zero_point;      /* 0..255, with has_scale */
+};
+
+struct vd_static_opts {
+    const struct vd_calibration *calibration;
+    enum vd_range_method method;
+    double percentile;
+    bool per_tensor;       /* one scale for all weights of a layer; else one for each output channel, which needs opset 13 */
+    bool qoperator;        /* QLinearConv and ONNX Runtime's own operators; else QuantizeLinear and DequantizeLinear around float ones */
+    bool no_bias_correction;
+    const bool *fp32;      /* by node of the model: left as it is; NULL: none */
+    const struct vd_static_override *override; int n_override;
+    const char *source_sha256; /* recorded in metadata_props; NULL: not recorded */
+};
+
+struct vd_static_layer { /* one Conv, Gemm or MatMul */
+    int node;              /* in the source */
+    const char *name, *op; /* its name, else that of its output */
+    size_t weights;        /* 0 when they are not constant */
+    double sqnr_db;        /* of the weights */
+    const char *why_fp32;  /* NULL: quantised */
+    float in_lo, in_hi;    /* range of its first input */
+    double clipped;        /* share of that input's calibrated values outside it */
+    bool float_out;        /* its output is not quantised again, since only float operators read it */
+    double bias_shift;     /* the greatest bias correction of its channels, over the bias step */
+    size_t pairs; int worst_pair; /* weight pairs that saturate vpmaddubsw (vd_weights_pairs), of signed weights */
+};
+
+struct vd_static_report {
+    int quantised, skipped; /* layers */
+    int others, others_left; /* further operators in 8 bits, and those that could be but are not, since nothing in 8 bits follows */
+    struct vd_static_layer *layer; int n_layer; /* in file order; in out's arena */
+};
+
+/* in: float32 model in topological order, of which o->calibration speaks (its equalised form where that has groups). Conv, Gemm and MatMul
+ * with constant weights are quantised, and what lies between two of them: Add, Mul, Concat, Sigmoid, LeakyRelu, Relu, Clip, pools and
+ * operators that move elements. Relu and Clip behind a quantised operator become the end of its range. Concat and operators that move
+ * elements have one scale on both sides. Behind the last layer nothing is quantised: such a Conv is ConvInteger, Cast and Mul with the
+ * static scales, and where its input is an Add of two tensors that nobody else reads, it is the sum of two. Gemm and MatMul are
+ * MatMulInteger, Cast and Mul. So every product of a layer that is not in rep as fp32 is one of integers.
+ *
+ * Activations: uint8, range [lo, hi] with 0 in it, scale = float32((hi - lo) / 255), zero point rint(-lo / scale). Weights: int8, symmetric, as
+ * vd_weights_quantize(); uint8 with zero point 128 in ConvInteger. Bias: int32, rint(b / (x_scale * w_scale)); where that would be over 2^30 the
+ * channel's weight scale grows until it is not. Bias correction: the mean of the input's channels times what rounding did to the
+ * weights is taken off the bias (Nagel et al., Data-Free Quantization, 2019, section 4.2, with means that were seen).
+ *
+ * -EBADMSG, -ENOTSUP: as vd_quantize_dynamic(); also opset under 13 without per_tensor, under 10; -EINVAL: the calibration lacks a tensor, or an
+ * override names none. out shares in's strings and bytes. On failure out is empty. */
+int vd_quantize_static(const struct vd_onnx_model *in, const struct vd_static_opts *o, struct vd_onnx_model *out, struct vd_static_report *rep);
+
+/* equalize.c: cross-layer equalisation. Tensors that only Conv write and only Conv, Add, Relu, LeakyRelu, MaxPool and average pools read are groups
+ * of one scale for each channel: weights and bias that write channel c are multiplied by it, weights that read c divided, and the model
+ * computes the same but for rounding. The scale brings the channels of a group to one range, as c has seen them (the geometric mean of
+ * a group's scales is 1), so that they share 8 bits evenly.
+ * Groups of m, in c's arena, c->group and c->n_group; c holds what was seen of m. */
+int vd_equalize(const struct vd_onnx_model *m, struct vd_calibration *c);
+/* out: m with c->group applied. -EINVAL when a group is not one of m. out shares m's strings and bytes. */
+int vd_equalized(const struct vd_onnx_model *m, const struct vd_calibration *c, struct vd_onnx_model *out);
+
+#endif
