@@ -63,7 +63,8 @@ find_missing() {
             want pkg-config has pkg-config
             want libjansson-dev has_library jansson
             want libpng-dev has_library libpng
-            want libsodium-dev has_library libsodium ;;
+            want libsodium-dev has_library libsodium
+            want zlib1g-dev has_library zlib ;;
         test)
             want g++ has_cxx_headers
             want ffmpeg has ffmpeg

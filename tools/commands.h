@@ -4,6 +4,7 @@
 
 /* Every subcommand, in the order of --help. A new one is cmd_NAME.c, its line in meson.build, and its line here. */
 #define VD_COMMANDS(X) \
+    X(calibrate) \
     X(quantize) \
     X(gate) \
     X(verify) \

@@ -216,7 +216,7 @@ static int check_bools(const struct vd_npy *a, const char *name)
     return 0;
 }
 
-int vd_npy_parse(uint8_t *bytes, size_t size, const char *name, struct vd_npy *a)
+int vd_npy_head(const uint8_t *bytes, size_t size, const char *name, struct vd_npy *a, size_t *header)
 {
     struct vd_reader r = {bytes, bytes + size, false};
     size_t length, want;
@@ -249,9 +249,24 @@ int vd_npy_parse(uint8_t *bytes, size_t size, const char *name, struct vd_npy *a
         rc = vd_fail(EBADMSG, "%s: shape %s is larger than any memory", name, vd_shape_text(text, a->rank, a->shape));
         goto fail;
     }
-    if (want != vd_left(&r)) {
+    *header = size - vd_left(&r);
+fail:
+    if (rc)
+        memset(a, 0, sizeof(*a));
+    return rc;
+}
+
+int vd_npy_parse(uint8_t *bytes, size_t size, const char *name, struct vd_npy *a)
+{
+    size_t header;
+    char text[VD_SHAPE_TEXT];
+    int rc = vd_npy_head(bytes, size, name, a, &header);
+    if (rc)
+        return rc;
+    const size_t want = a->count * vd_type_size(a->type), left = size - header;
+    if (want != left) {
         rc = vd_fail(EBADMSG, "%s: %s of shape %s is %zu bytes, and %zu follow the header", name, vd_type_name(a->type),
-                     vd_shape_text(text, a->rank, a->shape), want, vd_left(&r));
+                     vd_shape_text(text, a->rank, a->shape), want, left);
         goto fail;
     }
     a->data = bytes + (size - want);

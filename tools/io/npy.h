@@ -31,6 +31,9 @@ int vd_npy_load(const char *path, struct vd_npy *a);
 /* The same from size bytes in memory, which a->data then points into (moved to its beginning when misaligned);
  * name is for messages. */
 int vd_npy_parse(uint8_t *bytes, size_t size, const char *name, struct vd_npy *a);
+/* The header alone, from the first bytes of a file (VD_NPY_MAX_HEADER + 16 are always enough): type, rank, shape and count, no data.
+ * *header: where the elements begin. */
+int vd_npy_head(const uint8_t *bytes, size_t size, const char *name, struct vd_npy *a, size_t *header);
 void vd_npy_free(struct vd_npy *a);
 
 /* The header that numpy.save() of NumPy 1.24 and later writes: magic, dictionary, padding to 64. Its length. */

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VD_QUANTIZE_JOB_H
+#define VD_QUANTIZE_JOB_H
+
+#include "calibrate.h"
+#include "cmd.h"
+#include "quant/quant.h"
+#include "quant/static.h"
+#include "trust/trust.h"
+
+/* One run of 'quantize'. cmd_quantize.c reads the options, opens and writes; static_job.c makes the static form. */
+
+enum { VD_MAX_NAMED = 256 };
+
+struct vd_static_job {
+    const char *source[VD_MAX_SOURCES];    /* of the calibration */
+    struct vd_calibrate_args calibrate;
+    struct vd_static_opts o;
+    const char *exclude[VD_MAX_NAMED]; int n_exclude;
+    const char *overrides, *save, *target, *keep_best;
+    double budget; /* < 0: none */
+    bool effect;   /* the table of equalisation and bias correction */
+    /* What came of it. */
+    struct vd_calibrated made;
+    struct vd_static_override *override;
+    struct vd_static_report report;
+    bool *fp32;
+    bool best_only; /* the budget was not met: the result goes to keep_best */
+};
+
+struct vd_quantize_job {
+    const char *model, *out;
+    struct vd_run_opts run; /* registry, trusted keys, sandbox; threads and kernels of the calibration */
+    enum vd_quant_mode mode;
+    struct vd_quant_opts o;
+    struct vd_static_job *st;
+    bool force, quiet;
+    /* What came of it. */
+    struct vd_resolved file;
+    char sidecar[VD_MAX_PATH];
+    const char *path;   /* of the output */
+    bool beside;        /* path is the model's int8 file, so that row and sidecar speak of it */
+    struct vd_onnx_model source, result;
+    struct vd_quant_report report;
+    struct vd_buf bytes;
+    char sha256[65];
+};
+
+/* result, from source: 0, or the exit code after a message. VD_EXIT_NO: nothing meets the budget; st->best_only then says whether
+ * there is a result all the same. */
+int vd_static_job(const struct vd_cmd *c, struct vd_quantize_job *j);
+void vd_static_print(const struct vd_quantize_job *j);
+void vd_static_job_free(struct vd_static_job *st);
+
+#endif

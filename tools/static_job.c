@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/file.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "io/stream.h"
+#include "quant/budget.h"
+#include "quant_measure.h"
+#include "quantize_job.h"
+
+/* --- what the options name */
+
+static const char *label(const struct vd_onnx_node *n) { return *n->name ? n->name : n->n_out ? n->out[0] : n->op_type; }
+
+static int mark_excluded(struct vd_static_job *st, const struct vd_onnx_model *m)
+{
+    st->fp32 = vd_calloc((size_t)m->n_node + 1, sizeof(*st->fp32));
+    if (!st->fp32)
+        return vd_nomem(sizeof(*st->fp32));
+    for (int i = 0; i < st->n_exclude; i++) {
+        bool found = false;
+        for (int k = 0; k < m->n_node; k++)
+            if (!strcmp(label(&m->node[k]), st->exclude[i]) || (m->node[k].n_out && !strcmp(m->node[k].out[0], st->exclude[i])))
+                st->fp32[k] = found = true;
+        if (!found)
+            return vd_fail(EINVAL, "--exclude %s: the model has no such node; 'vmaf-dnn inspect' lists them", st->exclude[i]);
+    }
+    st->o.fp32 = st->fp32;
+    return 0;
+}
+
+static int take_override(struct vd_static_override *o, const char *file, const char *name, const json_t *v)
+{
+    const char *key;
+    json_t *x;
+    bool lo = false, hi = false, zp = false;
+    if (json_is_array(v) && json_array_size(v) == 1) /* as ONNX Runtime's TensorQuantOverrides */
+        v = json_array_get(v, 0);
+    *o = (struct vd_static_override){.tensor = name};
+    if (!json_is_object(v))
+        return vd_fail(EBADMSG, "%s: %s: an object with rmin and rmax, or scale and zero_point, or symmetric is wanted", file, name);
+    json_object_foreach((json_t *)(uintptr_t)v, key, x) {
+        bool ok = json_is_number(x);
+        const double d = json_number_value(x);
+        if (!strcmp(key, "rmin"))
+            o->lo = (float)d, lo = true, ok = ok && d <= 0;
+        else if (!strcmp(key, "rmax"))
+            o->hi = (float)d, hi = true, ok = ok && d >= 0;
+        else if (!strcmp(key, "scale"))
+            o->scale = (float)d, o->has_scale = true, ok = ok && o->scale >= 0x1p-126f;
+        else if (!strcmp(key, "zero_point"))
+            o->zero_point = (int)d, zp = true, ok = json_is_integer(x) && d >= 0 && d <= 255;
+        else if (!strcmp(key, "symmetric"))
+            o->symmetric = json_is_true(x), ok = json_is_boolean(x);
+        else
+            return vd_fail(EBADMSG, "%s: %s: unknown key %.40s; known are rmin, rmax, scale, zero_point, symmetric", file, name, key);
+        if (!ok || !isfinite(d))
+            return vd_fail(EBADMSG, "%s: %s: a value of %s that it cannot have (rmin <= 0 <= rmax, scale > 0, zero_point 0..255)", file, name, key);
+    }
+    o->has_range = lo && hi;
+    if (lo != hi || o->has_scale != zp || (o->has_range && (o->has_scale || !(o->lo < o->hi))))
+        return vd_fail(EBADMSG, "%s: %s: rmin goes with rmax (and is less), scale with zero_point, and one pair is enough", file, name);
+    return 0;
+}
+
+static int read_overrides(struct vd_static_job *st, json_t **json)
+{
+    uint8_t *data;
+    size_t size;
+    json_error_t e;
+    const char *name;
+    json_t *v;
+    int rc = vd_file_read(st->overrides, VD_MAX_JSON, &data, &size);
+    if (rc)
+        return rc;
+    *json = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &e);
+    vd_free(data);
+    if (!json_is_object(*json))
+        return vd_fail(EBADMSG, "%s:%d: not a JSON object of tensors: %s", st->overrides, *json ? 1 : e.line, *json ? "" : e.text);
+    if (!(st->override = vd_calloc(json_object_size(*json) + 1, sizeof(*st->override))))
+        return vd_nomem(sizeof(*st->override));
+    json_object_foreach(*json, name, v) {
+        if ((rc = take_override(&st->override[st->o.n_override], st->overrides, name, v)))
+            return rc;
+        st->o.n_override++;
+    }
+    st->o.override = st->override;
+    return 0;
+}
+
+/* --- measuring */
+
+struct searching {
+    struct vd_quantize_job *j;
+    struct vd_quant_measure *measure;
+    const int *layer; /* node of each */
+    bool *fp32;       /* by node */
+    int layers, done;
+    struct vd_progress progress;
+};
+
+static int try_set(void *arg, const bool *set, double *drop)
+{
+    struct searching *s = arg;
+    struct vd_onnx_model q;
+    struct vd_static_report rep;
+    struct vd_quant_effect e;
+    struct vd_static_opts o = s->j->st->o;
+    for (int i = 0; i < s->layers; i++)
+        s->fp32[s->layer[i]] = set[i];
+    o.fp32 = s->fp32;
+    int rc = vd_quantize_static(s->j->st->made.model, &o, &q, &rep);
+    if (!rc) {
+        rc = vd_quant_measure_model(s->measure, &q, &e);
+        vd_onnx_free(&q);
+    }
+    *drop = rc ? INFINITY : e.drop;
+    vd_progress_step(&s->progress, ++s->done);
+    return rc;
+}
+
+static void print_budget(const struct searching *s, const struct vd_budget *b, const struct vd_static_report *all)
+{
+    FILE *f = b->met ? stdout : stderr;
+    int k = 0;
+    fprintf(f, "drop %.6f with every layer in 8 bits, budget %.6f; %d measurements on %d frames\n", b->without, s->j->st->budget, b->measurements,
+            s->measure->n);
+    if (b->without <= s->j->st->budget)
+        return;
+    fprintf(f, "  %-32s  %14s  %s\n", "layer", "drop, it alone", "");
+    fprintf(f, "  %-32s  %14s\n", "", "in fp32");
+    for (int i = 0; i < all->n_layer; i++)
+        if (!all->layer[i].why_fp32) {
+            fprintf(f, "  %-32.32s  %14.6f  %s\n", all->layer[i].name, b->alone[k], b->fp32[k] ? "fp32" : "");
+            k++;
+        }
+    fprintf(f, "%s drop %.6f with the layers marked fp32\n", b->met ? "" : "the least:", b->drop);
+}
+
+/* Which layers stay in fp32, into st->fp32. 0, VD_EXIT_NO, or another exit code after a message. */
+static int search(struct vd_quantize_job *j, struct vd_quant_measure *measure)
+{
+    struct vd_static_job *st = j->st;
+    struct vd_onnx_model q;
+    struct vd_static_report all;
+    struct vd_budget b = {0};
+    struct searching s = {.j = j, .measure = measure, .fp32 = st->fp32};
+    int rc = vd_quantize_static(st->made.model, &st->o, &q, &all), code = VD_EXIT_OK;
+    if (rc)
+        return vd_report(rc);
+    int *layer = vd_calloc((size_t)all.n_layer + 1, sizeof(*layer));
+    if (!layer)
+        rc = vd_nomem(sizeof(*layer));
+    for (int i = 0; layer && i < all.n_layer; i++)
+        if (!all.layer[i].why_fp32)
+            layer[s.layers++] = all.layer[i].node;
+    s.layer = layer;
+    vd_progress_start(&s.progress, "budget: measurement", 0);
+    if (j->quiet)
+        s.progress.on = false;
+    if (!rc)
+        rc = vd_budget_search(s.layers, st->budget, try_set, &s, &b);
+    vd_progress_end(&s.progress);
+    if (!rc) {
+        for (int i = 0; i < s.layers; i++)
+            st->fp32[layer[i]] = b.fp32[i];
+        if (!b.met || !j->quiet)
+            print_budget(&s, &b, &all);
+        if (!b.met) {
+            vd_report(vd_fail(ERANGE, "nothing meets the budget of %g: no model is written", st->budget));
+            st->best_only = st->keep_best != NULL;
+            code = VD_EXIT_NO;
+        }
+    }
+    vd_budget_free(&b);
+    vd_free(layer);
+    vd_onnx_free(&q);
+    return rc ? vd_report(rc) : code;
+}
+
+/* What equalisation and bias correction each do. The form without equalisation is calibrated again, from the same sources. */
+static int show_effect(const struct vd_cmd *cmd, struct vd_quantize_job *j, struct vd_quant_measure *measure)
+{
+    struct vd_static_job *st = j->st;
+    struct vd_calibrated plain = {0};
+    struct vd_calibrate_args a = st->calibrate;
+    bool have_plain = st->made.c.n_group == 0;
+    int rc = 0;
+    for (int i = 0; i < a.n_source; i++) {
+        const size_t n = strlen(a.source[i]);
+        if ((n > 5 && !strcmp(a.source[i] + n - 5, ".json")) || !strcmp(a.source[i], "-"))
+            have_plain = true; /* there is nothing to calibrate it with */
+    }
+    if (!have_plain) {
+        a.equalize = false;
+        const int code = vd_calibrate(cmd, &j->source, j->file.sha256, &a, &j->run, NULL, NULL, &plain);
+        if (code) {
+            vd_calibrated_free(&plain);
+            return code;
+        }
+    }
+    printf("  %-14s  %-15s  %10s  %8s\n", "equalisation", "bias correction", "drop", "SQNR dB");
+    for (int k = 0; k < 4 && !rc; k++) {
+        struct vd_static_opts o = st->o;
+        struct vd_onnx_model q;
+        struct vd_static_report rep;
+        struct vd_quant_effect e;
+        const bool equal = k & 1, corrected = k & 2;
+        if (equal ? !st->made.c.n_group : have_plain && st->made.c.n_group)
+            continue;
+        const struct vd_calibrated *from = equal || have_plain ? &st->made : &plain;
+        o.calibration = &from->c;
+        o.no_bias_correction = !corrected;
+        if (!(rc = vd_quantize_static(from->model, &o, &q, &rep))) {
+            rc = vd_quant_measure_model(measure, &q, &e);
+            vd_onnx_free(&q);
+        }
+        if (!rc)
+            printf("  %-14s  %-15s  %10.6f  %8.2f\n", equal ? "yes" : "no", corrected ? "yes" : "no", e.drop, e.sqnr_db);
+    }
+    vd_calibrated_free(&plain);
+    return rc ? vd_report(rc) : VD_EXIT_OK;
+}
+
+/* --- the whole */
+
+static int save(const struct vd_static_job *st)
+{
+    struct vd_buf b = {0};
+    int rc = vd_calib_write(&st->made.c, &b);
+    if (!rc)
+        rc = vd_file_write(st->save, b.data, b.size);
+    vd_free(b.data);
+    return rc ? vd_report_output(rc) : VD_EXIT_OK;
+}
+
+static int measured(const struct vd_cmd *c, struct vd_quantize_job *j, struct vd_quant_measure *m)
+{
+    struct vd_static_job *st = j->st;
+    int rc = 0, code = VD_EXIT_OK;
+    m->kernels = st->made.kernels;
+    m->workers = st->made.workers;
+    if (!m->n) { /* calibrated from a file */
+        struct vd_frames_done done;
+        rc = vd_frames_read("synthetic", &j->source, &st->calibrate.frames, vd_quant_measure_frame, m, &done);
+        if (rc)
+            return vd_report(vd_context(rc, "there are no frames to measure on, give clips besides the calibration file"));
+    }
+    if ((rc = vd_quant_measure_baseline(m)))
+        return vd_report(rc);
+    if (st->budget >= 0)
+        code = search(j, m);
+    if ((!code || (code == VD_EXIT_NO && st->best_only)) && st->effect) {
+        const int shown = show_effect(c, j, m);
+        code = shown ? shown : code;
+    }
+    return code;
+}
+
+int vd_static_job(const struct vd_cmd *c, struct vd_quantize_job *j)
+{
+    struct vd_static_job *st = j->st;
+    struct vd_quant_measure m;
+    json_t *json = NULL;
+    int rc = mark_excluded(st, &j->source);
+    if (!rc && st->overrides)
+        rc = read_overrides(st, &json);
+    if (rc) {
+        json_decref(json);
+        return vd_report(rc);
+    }
+    if (j->file.sidecar.json) {
+        st->calibrate.frames.synthetic_w = j->file.sidecar.row.size_w;
+        st->calibrate.frames.synthetic_h = j->file.sidecar.row.size_h;
+    }
+    vd_quant_measure_init(&m, &j->source, NULL, NULL);
+    const bool measures = st->budget >= 0 || st->effect;
+    int code = vd_calibrate(c, &j->source, j->file.sha256, &st->calibrate, &j->run, measures ? vd_quant_measure_frame : NULL, &m, &st->made);
+    st->o.calibration = &st->made.c;
+    st->o.source_sha256 = j->file.sha256;
+    if (!code && st->save)
+        code = save(st);
+    if (!code && measures)
+        code = measured(c, j, &m);
+    if (!code || (code == VD_EXIT_NO && st->best_only)) {
+        rc = vd_quantize_static(st->made.model, &st->o, &j->result, &st->report);
+        if (rc)
+            code = vd_report(vd_context(rc, "%s", j->file.fp32_path));
+    }
+    vd_quant_measure_free(&m);
+    json_decref(json);
+    return code;
+}
+
+void vd_static_job_free(struct vd_static_job *st)
+{
+    vd_calibrated_free(&st->made);
+    vd_free(st->override);
+    vd_free(st->fp32);
+}
