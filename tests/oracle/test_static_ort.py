@@ -290,7 +290,7 @@ def test_two_inputs(tmp_path):
 def test_excluded_and_overridden(clips, tmp_path):
     onnx.save(static_models.residual(), tmp_path / "m.onnx")
     names = [n.name for n in onnx.load(tmp_path / "m.onnx").graph.node if n.op_type == "Conv"]
-    (tmp_path / "o.json").write_text(json.dumps({"v4": {"rmin": -2, "rmax": 3}}))
+    (tmp_path / "o.json").write_text(json.dumps({"v3": {"rmin": -2, "rmax": 3}}))
     r = command("quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", "--exclude", names[1], "--overrides", tmp_path / "o.json")
     assert "it was asked for" in r.out
     m = onnx.load(tmp_path / "q.onnx")
