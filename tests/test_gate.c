@@ -15,6 +15,7 @@
 #include "common/mem.h"
 #include "common/random.h"
 #include "common/status.h"
+#include "gate/explain.h"
 #include "gate/gate.h"
 #include "temp_dir.h"
 #include "trust/trust.h"
@@ -478,6 +479,58 @@ static void no_memory(void **state)
     }
 }
 
+/* The same of explaining: nothing is lost, and nothing is said that was not measured. */
+static void no_memory_to_explain(void **state)
+{
+    (void)state;
+    const struct vd_gate_opts o = {.budget = -1, .threads = 1, .keep = true};
+    struct vd_gate_result r;
+    struct vd_explain e;
+    struct vd_trace t;
+    make_small();
+    assert_int_equal(gate("learned_filter_v1.onnx", &o, &r), 0);
+    assert_int_equal(r.n_kept, VD_MAX_KEPT);
+    const size_t before = vd_mem_count();
+    assert_int_equal(vd_explain(&r, &o, &e), 0);
+    assert_int_equal(e.n_cost, 10);
+    for (int i = 0; i < e.n_cost; i++)
+        assert_true(e.cost[i].has_alone && e.cost[i].has_cumulative && e.cost[i].has_effect && !e.cost[i].why);
+    const size_t middle = vd_mem_count();
+    assert_int_equal(vd_trace(&r, &o, &e, &t), 0);
+    assert_true(t.n_event >= 10 && t.run_duration > 0);
+    vd_trace_free(&t);
+    const size_t after = vd_mem_count();
+    for (size_t at = 1; at <= after - middle; at += (after - middle) / 60 + 1) {
+        vd_mem_fail_at(at, 1);
+        const int rc = vd_trace(&r, &o, &e, &t);
+        vd_mem_fail_at(0, 0);
+        assert_int_equal(rc, -ENOMEM);
+    }
+    vd_explain_free(&e);
+    for (size_t at = 1; at <= middle - before; at += (middle - before) / 120 + 1) {
+        vd_mem_fail_at(at, 1);
+        const int rc = vd_explain(&r, &o, &e);
+        vd_mem_fail_at(0, 0);
+        assert_int_equal(rc, -ENOMEM);
+    }
+    vd_gate_result_free(&r);
+}
+
+/* A file that is another one by the time it is explained. */
+static void changed_meanwhile(void **state)
+{
+    (void)state;
+    const struct vd_gate_opts o = {.budget = -1, .threads = 1, .keep = true};
+    struct vd_gate_result r;
+    struct vd_explain e;
+    make_small();
+    assert_int_equal(gate("learned_filter_v1.onnx", &o, &r), 0);
+    assert_true(temp_put(temp_path(&dir, "learned_filter_v1.int8.onnx"), "x", 1));
+    assert_int_equal(vd_explain(&r, &o, &e), -EKEYREJECTED);
+    assert_non_null(strstr(vd_reason(), "changed while it was gated"));
+    vd_gate_result_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,7 +539,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(verdict, setup, teardown), cmocka_unit_test_setup_teardown(verdict_everywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(budgets, setup, teardown),
         cmocka_unit_test_setup_teardown(skipped, setup, teardown), cmocka_unit_test_setup_teardown(errors, setup, teardown),
-        cmocka_unit_test_setup_teardown(no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_memory, setup, teardown), cmocka_unit_test_setup_teardown(no_memory_to_explain, setup, teardown),
+        cmocka_unit_test_setup_teardown(changed_meanwhile, setup, teardown),
     };
     return cmocka_run_group_tests_name("gate", tests, NULL, NULL);
 }

@@ -272,6 +272,53 @@ def test_windows(tmp_path):
     assert "its pictures are 90x20, and m takes 24x24" in r.stderr
 
 
+def test_arrays_of_two_inputs(tmp_path):
+    """One stack an input, by name and in any order; every sample is one row of each."""
+    rng = np.random.default_rng(2)
+    save(tmp_path / "m.onnx", [helper.make_node("Conv", ["a", "w"], ["p"], pads=[1, 1, 1, 1]), helper.make_node("MatMul", ["b", "v"], ["q"])],
+         {"w": rng.standard_normal((3, 1, 3, 3)).astype(np.float32), "v": rng.standard_normal((10, 4)).astype(np.float32)},
+         [("a", ["N", 1, "H", "W"]), ("b", ["N", 10])], [("p", ["N", 3, "H", "W"]), ("q", ["N", 4])])
+    quantise(tmp_path / "m.onnx")
+    a, b = rng.random((8, 1, 12, 20), dtype=np.float32), rng.standard_normal((8, 10)).astype(np.float16)
+    np.save(tmp_path / "a.npy", a)
+    np.save(tmp_path / "b.npy", b)
+    arrays = ["--array", f"b={tmp_path}/b.npy", "--array", f"a={tmp_path}/a.npy"]
+    j = figures(tmp_path, tmp_path / "m.onnx", *arrays, "--frames", 0)
+    feeds = [{"a": x[None], "b": y[None].astype(np.float32)} for x, y in zip(a, b)]
+    assert [c["output"] for c in j["sets"][1]["outputs"]] == ["p", "q"]
+    for i, c in enumerate(j["sets"][1]["outputs"]):
+        sides = []
+        for name in ("m.onnx", "m.int8.onnx"):
+            s = ort.InferenceSession(str(tmp_path / name), providers=["CPUExecutionProvider"])
+            sides.append(np.concatenate([s.run(None, f)[i].ravel() for f in feeds]).astype(np.float64))
+        close(c["drop"], drop_of(*sides), rel=1e-3)
+        close(c["rmse"], np.sqrt(((sides[0] - sides[1]) ** 2).mean()), rel=1e-3)
+    r = gate(tmp_path / "m.onnx", *arrays[:2], code=OTHER)
+    assert "the model has 2 inputs, and there are 1 arrays" in r.stderr
+    np.save(tmp_path / "a.npy", a[:5])
+    r = gate(tmp_path / "m.onnx", *arrays, code=OTHER)
+    assert "5 samples, and the array before it has 8" in r.stderr
+
+
+def test_score_with_a_reference(tmp_path):
+    """Two pictures in: the clean one, and what became of it, also of a clip. Flat frames lose next to nothing by the
+    damage, and the score is of the difference."""
+    rng = np.random.default_rng(6)
+    save(tmp_path / "m.onnx", [helper.make_node("Sub", ["ref", "dis"], ["d"]), helper.make_node("Abs", ["d"], ["e"]),
+                               helper.make_node("Conv", ["e", "w"], ["c"], strides=[4, 4]), helper.make_node("GlobalAveragePool", ["c"], ["g"]),
+                               helper.make_node("Flatten", ["g"], ["score"])],
+         {"w": rng.random((1, 1, 4, 4)).astype(np.float32)}, [("ref", ["N", 1, 40, 56]), ("dis", ["N", 1, 40, 56])], [("score", ["N", 1])])
+    quantise(tmp_path / "m.onnx")
+    y4m(tmp_path / "c.y4m", pictures(6, 40, 56, 8))
+    j = figures(tmp_path, tmp_path / "m.onnx", "--clip", tmp_path / "c.y4m", "--budget", 1)
+    assert [s["kind"] for s in j["sets"]] == ["noise", "pictures", "source"]
+    for s in j["sets"][1:]:
+        assert all(f["mean_fp32"] > 1e-4 for f in s["outputs"][0]["frames"]), s["name"]
+    y4m(tmp_path / "f.y4m", np.repeat(np.arange(40, 240, 25, dtype=np.uint8), 40 * 56).reshape(8, 40, 56))
+    flat = figures(tmp_path, tmp_path / "m.onnx", "--clip", tmp_path / "f.y4m", "--budget", 1)["sets"][2]["outputs"][0]["frames"]
+    assert max(f["mean_fp32"] for f in flat) < min(f["mean_fp32"] for f in j["sets"][2]["outputs"][0]["frames"]) / 2
+
+
 # --- what must be seen
 
 def passes_through(path):
