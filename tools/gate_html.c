@@ -115,6 +115,22 @@ static void cut(float *dst, const float *src, const struct part *p)
         memcpy(dst + y * (size_t)p->w, src + (p->y + y) * p->stride + p->x, (size_t)p->w * sizeof(*dst));
 }
 
+/* What came of it, where that is no picture: its first outputs. */
+static void worst_numbers(struct vd_buf *b, const struct vd_kept *k)
+{
+    static const char *const columns[] = {"<element", "fp32", "int8", "difference", NULL};
+    enum { MOST = 16 };
+    head(b, "Outputs of the worst sample", columns);
+    for (size_t i = 0; i < k->n_result && i < MOST; i++) {
+        vd_html(b, "<tr><td class=\"left\">%zu</td>", i);
+        cell_number(b, "%.6g", (double)k->result[0][i]);
+        cell_number(b, "%.6g", (double)k->result[1][i]);
+        cell_number(b, "%+.4g", (double)k->result[1][i] - (double)k->result[0][i]);
+        vd_put_str(b, "</tr>");
+    }
+    foot(b);
+}
+
 static int worst_picture(struct vd_buf *b, const struct vd_gate_result *r, const struct vd_kept *k)
 {
     const struct part p = part_of(k);
@@ -151,28 +167,12 @@ static int worst_picture(struct vd_buf *b, const struct vd_gate_result *r, const
         snprintf(caption, sizeof caption, "difference: int8 - fp32, \xc3\x97%g; mid grey is none, the largest is %.4f", gain, most);
         if (!rc)
             rc = picture(b, difference, p.w, p.h, alt, caption);
+    } else if (!rc) {
+        worst_numbers(b, k);
     }
     vd_put_str(b, "</div>");
     vd_free(v);
     return rc;
-}
-
-static void worst_numbers(struct vd_buf *b, const struct vd_kept *k)
-{
-    static const char *const columns[] = {"<element", "fp32", "int8", "difference", NULL};
-    enum { MOST = 16 };
-    vd_put_str(b, "<h2>The worst sample</h2><p class=\"soft\">");
-    vd_html_text(b, k->name);
-    vd_html(b, ": its first %zu outputs.</p>", k->n_result < MOST ? k->n_result : (size_t)MOST);
-    head(b, "Outputs of the worst sample", columns);
-    for (size_t i = 0; i < k->n_result && i < MOST; i++) {
-        vd_html(b, "<tr><td class=\"left\">%zu</td>", i);
-        cell_number(b, "%.6g", (double)k->result[0][i]);
-        cell_number(b, "%.6g", (double)k->result[1][i]);
-        cell_number(b, "%+.4g", (double)k->result[1][i] - (double)k->result[0][i]);
-        vd_put_str(b, "</tr>");
-    }
-    foot(b);
 }
 
 /* --- tables */
@@ -339,8 +339,12 @@ int vd_gate_html(struct vd_buf *b, const struct vd_gate_result *r, const struct 
     layers(b, e);
     if (k && k->w)
         rc = worst_picture(b, r, k);
-    else if (k)
+    else if (k) {
+        vd_put_str(b, "<h2>The worst sample</h2><p class=\"soft\">");
+        vd_html_text(b, k->name);
+        vd_put_str(b, "</p>");
         worst_numbers(b, k);
+    }
     for (size_t i = 0; s->cell && s->n && i < r->n_out && i < 4; i++)
         scatter(b, s, &s->cell[i], (int)i);
     activations(b, e);

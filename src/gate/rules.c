@@ -165,6 +165,8 @@ static bool sound(struct judge *j)
     return false;
 }
 
+static const char record_name[] = "the record's samples";
+
 static void drop(struct judge *j, double value, double upper, int frame)
 {
     const double budget = j->r->budget;
@@ -174,7 +176,8 @@ static void drop(struct judge *j, double value, double upper, int frame)
     char name[VD_FRAME_NAME];
     if (!(value <= budget)) {
         if (j->s->kind == VD_SET_NOISE)
-            decide(j->r, &j->rc, at, VD_FAIL, "a drop%s of %.6f on %s is over the budget of %.4f", j->which, value, j->s->name, budget);
+            decide(j->r, &j->rc, at, VD_FAIL, "a drop%s of %.6f on %s is over the budget of %.4f", j->which, value,
+                   j->output < 0 ? record_name : j->s->name, budget);
         else
             decide(j->r, &j->rc, at, VD_FAIL, "a drop%s of %.6f on %s is over the budget of %.4f; worst is %s", j->which, value, j->s->name,
                    budget, vd_frame_name(name, j->s, frame));
@@ -236,9 +239,9 @@ static void judge_record(struct judge *j, const struct vd_compare *record)
     }
     struct vd_rule *at = add(j->r, &j->rc, &rule);
     if (bad)
-        decide(j->r, &j->rc, at, VD_FAIL, "the %s output is not finite on %s", record->nonfinite_a ? "fp32" : "int8", j->s->name);
+        decide(j->r, &j->rc, at, VD_FAIL, "the %s output is not finite on %s", record->nonfinite_a ? "fp32" : "int8", record_name);
     else
-        decide(j->r, &j->rc, at, VD_FAIL, "the %s output is constant on %s", record->m2_a > 0 ? "int8" : "fp32", j->s->name);
+        decide(j->r, &j->rc, at, VD_FAIL, "the %s output is constant on %s", record->m2_a > 0 ? "int8" : "fp32", record_name);
 }
 
 int vd_gate_judge(struct vd_gate_result *r, const struct vd_gate_limits *l, const struct vd_compare *record)
