@@ -288,7 +288,7 @@ static int64_t step_macs(const struct vd_plan *p, const struct vd_step *s)
     if (s->conv.w)
         return s->conv.batch * s->conv.oh * s->conv.ow * s->conv.w->groups * s->conv.w->oc * s->conv.w->ic * s->conv.w->kh * s->conv.w->kw;
     const char *op = s->node->op->name;
-    if (strcmp(op, "MatMul") && strcmp(op, "Gemm") && strcmp(op, "MatMulInteger"))
+    if (strcmp(op, "MatMul") && strcmp(op, "Gemm") && strcmp(op, "MatMulInteger") && strcmp(op, "QLinearMatMul") && strcmp(op, "com.microsoft:QGemm"))
         return 0;
     const struct vd_tensor *a = &p->t[s->node->in[0]], *y = &p->t[s->node->out[0]];
     const struct vd_onnx_attr *ta = vd_onnx_attr(s->node->proto, "transA");
@@ -301,7 +301,8 @@ void vd_plan_info(const struct vd_plan *p, struct vd_plan_info *info)
                                   .steps = p->n_step};
     for (int i = 0; i < p->g->n_node; i++) {
         const char *op = p->g->node[i].op->name;
-        const bool integer = !strcmp(op, "ConvInteger") || !strcmp(op, "MatMulInteger") || !strcmp(op, "QLinearConv");
+        const bool integer = !strcmp(op, "ConvInteger") || !strcmp(op, "MatMulInteger") || !strcmp(op, "QLinearConv") || !strcmp(op, "QLinearMatMul") ||
+                             !strcmp(op, "com.microsoft:QGemm");
         info->convs_int8 += integer;
         info->convs += integer || !strcmp(op, "Conv") || !strcmp(op, "MatMul") || !strcmp(op, "Gemm");
     }

@@ -267,6 +267,69 @@ def test_conv_f16(tmp_path, case):
     check(tmp_path, m, {"x": x}, False, 2.0**-8)
 
 
+def quantised(n, x, scale, zero):
+    """QuantizeLinear and DequantizeLinear."""
+    q = [n.const(np.float32(scale)), n.const(zero)]
+    return n.node("DequantizeLinear", [n.node("QuantizeLinear", [x, *q]), *q])
+
+
+@pytest.mark.parametrize("case", range(40))
+def test_qdq(tmp_path, case):
+    """DequantizeLinear, operator, perhaps clamps, QuantizeLinear: the integers of ONNX Runtime's optimised graph, where it has them; where
+    something is in the way (a bias of another scale, a second reader of the float value), still the right values."""
+    rng = rng_of(600 + case)
+    n = Net(rng)
+    xt = [np.uint8, np.int8][case % 2]
+    zero = lambda: np.array(rng.integers(np.iinfo(xt).min, np.iinfo(xt).max + 1), xt)
+    ch, oc = int(rng.integers(1, 20)), int(rng.integers(1, 20))
+    size = [1, ch, int(rng.integers(1, 30)), int(rng.integers(1, 40))]
+    sx = 0.01
+    a = quantised(n, "x", sx, zero())
+    kind, broken = case % 5, case % 10 == 9
+    if kind in (0, 1, 4):
+        w = rng.integers(-127, 128, (oc, ch, 3, 3)).astype(np.int8)
+        ws = rng.uniform(0.001, 0.01, oc if case % 3 else ()).astype(np.float32)
+        axis = dict(axis=0) if ws.ndim else {}
+        inputs = [a, n.node("DequantizeLinear", [n.const(w), n.const(ws), n.const(np.zeros(ws.shape, np.int8))], **axis)]
+        if case % 4:
+            bs = (np.float32(sx) * ws * np.float32(1.5 if broken else 1)).astype(np.float32)
+            bias = n.const(rng.integers(-3000, 3000, oc).astype(np.int32))
+            inputs.append(n.node("DequantizeLinear", [bias, n.const(bs), n.const(np.zeros(bs.shape, np.int32))], **axis))
+        y, sy = n.node("Conv", inputs, pads=[1, 1, 1, 1]), np.float32(0.01 * float(ws.max()) * 60 * 40 * np.sqrt(ch))
+    elif kind == 2:
+        y, sy = n.node("Add", [a, quantised(n, "x2", 0.02, zero())]), np.float32(0.023)
+    else:
+        y, sy = n.node("Concat", [a, quantised(n, "x2", 0.02, zero())], axis=1), np.float32(0.017)
+    outs = []
+    if case % 7 == 3:
+        n.nodes.append(h.make_node("Identity", [y], ["mid"]))  # a second reader of the float value
+        outs.append("mid")
+    if case % 3 == 0:
+        y = n.node("Relu", [y])
+    if case % 3 == 1:
+        y = n.node("Clip", [y, n.const(np.float32(-12.3 * sy)), n.const(np.float32(31.7 * sy))])
+    y = n.node("QuantizeLinear", [y, n.const(sy), n.const(zero())])
+    n.nodes.append(h.make_node("Identity", [y], ["y"]))
+    inputs = [h.make_tensor_value_info(i, T.FLOAT, size) for i in (["x", "x2"] if kind in (2, 3) else ["x"])]
+    m = n.model(inputs, [h.make_tensor_value_info("y", h.np_dtype_to_tensor_dtype(np.dtype(xt)), [None] * 4)] +
+                [h.make_tensor_value_info(o, T.FLOAT, [None] * 4) for o in outs])
+    feeds = {i.name: rng.uniform(-2, 2, size).astype(np.float32) for i in inputs}
+    o = ort.SessionOptions()
+    o.log_severity_level = 3
+    o.add_session_config_entry("session.qdqisint8allowed", "1")
+    want = ort.InferenceSession(m.SerializeToString(), o, providers=["CPUExecutionProvider"]).run(None, feeds)[0].astype(int)
+    plain = reference(m, feeds)[0].astype(int)  # float: the reading of the text, and no clamp is lost
+    for kernels, threads in WAYS:
+        got = ours(tmp_path, m, feeds, kernels, threads)[0].astype(int)
+        where = f"seed {SEED}, kernels {kernels}, {threads} threads"
+        assert np.abs(got - plain).max() <= 1 and np.count_nonzero(got != plain) <= 2 + 0.02 * got.size, where
+        assert np.abs(got - want).max() <= 1 and np.count_nonzero(got != want) <= 0.001 * got.size, f"{where}: {np.count_nonzero(got != want)} of {got.size}"
+    r = subprocess.run([BIN, "inspect", str(tmp_path / "m.onnx")], capture_output=True, text=True)
+    if kind in (0, 1, 4):
+        whole = not (broken and case % 4) and not outs
+        assert f"int8       {int(whole)} of 1 " in r.stdout, r.stdout
+
+
 @pytest.mark.parametrize("k,fits", [(33024, True), (33026, False)])
 def test_sums_fit_32_bits(tmp_path, k, fits):
     """255 * 255 * 33025 is the last multiple below 2^31."""
