@@ -60,6 +60,7 @@ static void forget_shape(struct vd_plan *p)
     p->memory = NULL;
     p->plane_copy = NULL;
     p->cross = NULL;
+    p->made = NULL;
     p->t = NULL;
     p->step = NULL;
     p->n_step = 0;

@@ -36,6 +36,7 @@ struct vd_stream_value {
     size_t at;                /* of the ring in an area */
     unsigned char *pad;       /* pixel 0 of the row that stands for those outside the picture; NULL: nobody reads there */
     int producer;             /* operation; -1: the whole tensor was there before */
+    int source;               /* then, the graph's value; else -1 */
     int readers;
     struct vd_tensor *whole;
 };
@@ -116,6 +117,7 @@ struct vd_each {
 
 /* Between streams, and between them and other steps: by value of the graph. */
 struct vd_cross {
+    bool outside;      /* another step than the one that writes it reads it, or it is an output */
     bool blocked;      /* a blocked tensor */
     bool thin;         /* set by the stream that writes it */
     bool want_range;   /* a dynamic convolution reads it */

@@ -43,6 +43,7 @@ struct vd_plan {
     int band_rows;             /* of streams; 0: chosen */
     struct vd_tensor *t;       /* by value */
     struct vd_cross *cross;    /* by value */
+    int *made;                 /* room for vd_stream_build() */
     void *plane_copy;          /* where a filter works in place */
     const struct vd_plane *plane; /* of this run */
     struct vd_step *step;

@@ -22,7 +22,7 @@ int vd_make_value(struct vd_make *b, const struct vd_stream_value *like)
 {
     struct vd_stream_value *v = &b->s->value[b->s->n_value];
     *v = *like;
-    v->producer = -1;
+    v->producer = v->source = -1;
     v->readers = 0;
     v->whole = NULL;
     v->left = v->right = 0;
@@ -82,6 +82,7 @@ int vd_make_source(struct vd_make *b, int v)
     if (c->blocked) {
         struct vd_stream_value *made = &b->s->value[value];
         made->whole = t;
+        made->source = v;
         made->block = c->block;
         made->row = c->row;
     } else {
@@ -229,11 +230,9 @@ static int conv_input(struct vd_make *b, int value, int zp, const struct vd_row_
     v->slack = VD_ROW_SLACK * shape->stride > v->slack ? VD_ROW_SLACK * shape->stride : v->slack;
     if (!w->wino)
         return value;
-    for (int i = 0; i < b->s->n_op; i++) {
-        const struct vd_stream_op *o = &b->s->op[i];
-        if (o->kind == VD_ROW_WINO && o->in[0] == value && o->left == (int)win->pad_begin[1] && b->s->value[o->out].width == ow)
-            return o->out;
-    }
+    const int made = b->wino_of[value];
+    if (made >= 0 && b->s->op[b->s->value[made].producer].left == (int)win->pad_begin[1] && b->s->value[made].width == ow)
+        return made;
     struct vd_stream_value like = *v;
     struct vd_stream_op *o;
     like.width = ow;
@@ -243,6 +242,7 @@ static int conv_input(struct vd_make *b, int value, int zp, const struct vd_row_
     o->left = (int)win->pad_begin[1];
     b->s->value[out].wino = true;
     b->s->value[out].block = b->p->kernels->row.wino_bytes(like.channels, ow);
+    b->wino_of[value] = out;
     return out;
 }
 
@@ -324,10 +324,8 @@ static int make_sink(struct vd_make *b, int v)
             return vd_fail(ERANGE, "rows of more than 2^63 bytes");
         made->block = c->block;
         made->row = c->row;
-        if (maker->n_in > 1 && b->s->value[maker->in[1]].whole && b->s->value[maker->in[1]].producer < 0 && b->s->value[maker->in[1]].readers == 1)
-            for (int r = 0; r < b->p->g->n_value; r++) /* in place, if this is the last that reads it */
-                if (b->of[r] == maker->in[1])
-                    c->alias = r;
+        if (maker->n_in > 1 && b->s->value[maker->in[1]].source >= 0 && b->s->value[maker->in[1]].readers == 1)
+            c->alias = b->s->value[maker->in[1]].source; /* in place, if this is the last that reads it */
         return 0;
     }
     struct vd_stream_op *o = vd_make_op(b, c->plane ? VD_ROW_STORE_PLANE : c->blocked ? VD_ROW_STORE_BLOCKED : VD_ROW_STORE, 1, -1);
@@ -353,47 +351,53 @@ static int make_members(struct vd_make *b, const struct vd_step *s)
     int rc = 0;
     for (int i = 0; !rc && i < s->n_member; i++)
         rc = s->member[i].fusion ? make_conv(b, &s->member[i]) : vd_make_each(b, &s->member[i]);
-    /* what nobody outside reads ends here */
-    bool *outside = vd_arena_array(&b->p->shape, (size_t)b->p->g->n_value + 1, 1);
-    if (!outside)
-        return vd_nomem(0);
-    for (int i = 0; i < b->p->n_step; i++)
-        for (int k = 0; &b->p->step[i] != s && k < b->p->step[i].n_reads; k++)
-            outside[b->p->step[i].reads[k]] = true;
-    for (int o = 0; o < b->p->g->n_out; o++)
-        outside[b->p->g->out[o]] = true;
     for (int k = 0; !rc && k < s->n_writes; k++)
-        if (outside[s->writes[k]])
+        if (b->p->cross[s->writes[k]].outside)
             rc = make_sink(b, s->writes[k]);
     return rc;
+}
+
+/* Two lists by value of the graph, all -1, which each stream leaves as it found them. */
+static int *made_of(struct vd_plan *p)
+{
+    const size_t n = 2 * (size_t)p->g->n_value + 1;
+    int *made = vd_arena_array(&p->shape, n, sizeof(*made));
+    for (size_t i = 0; made && i < n; i++)
+        made[i] = -1;
+    return made;
 }
 
 int vd_stream_build(struct vd_plan *p, struct vd_step *s)
 {
     struct vd_arena *a = &p->shape;
-    size_t room = 8, values = (size_t)p->g->n_value + 1;
+    size_t room = 8;
     for (int i = 0; i < s->n_member; i++) /* for each input a load, a copy, a change of layout, a table; the step, a transform, a store */
         room += 6 + 5 * ((size_t)s->member[i].node->n_in + 2);
     struct vd_make b = {.p = p, .s = vd_arena_array(a, 1, sizeof(*b.s))};
-    b.of = vd_arena_array(a, values, sizeof(int));
-    b.bytes_of = vd_arena_array(a, values, sizeof(int));
+    if (!p->made && !(p->made = made_of(p)))
+        return vd_nomem(0);
+    b.of = p->made;
+    b.bytes_of = p->made + p->g->n_value;
     b.ring_of = vd_arena_array(a, room, sizeof(int));
-    if (!b.s || !b.of || !b.bytes_of || !b.ring_of)
-        return vd_nomem(values * sizeof(int));
+    b.wino_of = vd_arena_array(a, room, sizeof(int));
+    if (!b.s || !b.ring_of || !b.wino_of)
+        return vd_nomem(room * sizeof(int));
     b.s->op = vd_arena_array(a, room, sizeof(*b.s->op));
     b.s->value = vd_arena_array(a, room, sizeof(*b.s->value));
     b.s->range_of = vd_arena_array(a, room, sizeof(int));
     if (!b.s->op || !b.s->value || !b.s->range_of)
         return vd_nomem(room * sizeof(*b.s->op));
-    for (size_t v = 0; v < values; v++)
-        b.of[v] = b.bytes_of[v] = -1;
     for (size_t v = 0; v < room; v++)
-        b.ring_of[v] = -1;
+        b.ring_of[v] = b.wino_of[v] = -1;
     s->stream = b.s;
     b.s->node = s->node;
     b.s->max_kh = 1;
     b.s->batch = p->t[s->member[0].writes[0]].dim[0];
     int rc = make_members(&b, s);
+    for (int k = 0; k < s->n_reads; k++)
+        b.of[s->reads[k]] = b.bytes_of[s->reads[k]] = -1;
+    for (int k = 0; k < s->n_writes; k++)
+        b.of[s->writes[k]] = b.bytes_of[s->writes[k]] = -1;
     if (rc || (rc = vd_stream_schedule(p, b.s)))
         return vd_context(rc, "node '%s' (%s)", s->node->proto->name, s->node->op->name);
     return 0;

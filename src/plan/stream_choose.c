@@ -88,8 +88,8 @@ static int find_streams(struct vd_plan *p, struct choice *c)
     return 0;
 }
 
-/* The values that a group of steps reads from outside and writes. */
-static int union_of(struct vd_plan *p, struct vd_step *s)
+/* The values that a group of steps reads from outside and writes. inside: by value, all false before and after. */
+static int union_of(struct vd_plan *p, struct vd_step *s, bool *inside)
 {
     size_t n_reads = 0, n_writes = 0;
     for (int i = 0; i < s->n_member; i++) {
@@ -98,8 +98,7 @@ static int union_of(struct vd_plan *p, struct vd_step *s)
     }
     s->reads = vd_arena_array(&p->shape, n_reads + 1, sizeof(int));
     s->writes = vd_arena_array(&p->shape, n_writes + 1, sizeof(int));
-    bool *inside = vd_arena_array(&p->shape, (size_t)p->g->n_value + 1, 1);
-    if (!s->reads || !s->writes || !inside)
+    if (!s->reads || !s->writes)
         return vd_nomem(0);
     for (int i = 0; i < s->n_member; i++) {
         for (int k = 0; k < s->member[i].n_reads; k++)
@@ -112,6 +111,10 @@ static int union_of(struct vd_plan *p, struct vd_step *s)
             s->writes[s->n_writes++] = s->member[i].writes[k];
         }
     }
+    for (int k = 0; k < s->n_reads; k++)
+        inside[s->reads[k]] = false;
+    for (int k = 0; k < s->n_writes; k++)
+        inside[s->writes[k]] = false;
     return 0;
 }
 
@@ -126,14 +129,18 @@ static void decide_crossings(struct vd_plan *p)
             p->cross[p->step[i].writes[k]].blocked = p->step[i].n_member > 0;
     for (int i = 0; i < p->n_step; i++) {
         const struct vd_step *s = &p->step[i];
-        for (int k = 0; k < s->n_reads; k++)
+        for (int k = 0; k < s->n_reads; k++) {
             p->cross[s->reads[k]].blocked &= s->n_member > 0;
+            p->cross[s->reads[k]].outside = true;
+        }
         for (int m = 0; m < s->n_member; m++)
             if (s->member[m].fusion && s->member[m].fusion->dynamic)
                 p->cross[s->member[m].fusion->x].want_range = true;
     }
-    for (int o = 0; o < g->n_out; o++)
+    for (int o = 0; o < g->n_out; o++) {
         p->cross[g->out[o]].blocked = false;
+        p->cross[g->out[o]].outside = true;
+    }
     if (!p->planes)
         return;
     /* the filter's input and output, where streams alone see them */
@@ -160,7 +167,8 @@ int vd_streams_choose(struct vd_plan *p)
     struct choice *c = vd_arena_array(a, n, sizeof(*c));
     struct vd_step *step = vd_arena_array(a, n, sizeof(*step)), *member = vd_arena_array(a, n, sizeof(*member));
     p->cross = vd_arena_array(a, (size_t)p->g->n_value + 1, sizeof(*p->cross));
-    if (!c || !step || !member || !p->cross)
+    bool *inside = vd_arena_array(a, (size_t)p->g->n_value + 1, sizeof(*inside));
+    if (!c || !step || !member || !p->cross || !inside)
         return vd_nomem(n * sizeof(*step));
     if (p->saw) /* every value is to be seen whole */
         return 0;
@@ -183,7 +191,7 @@ int vd_streams_choose(struct vd_plan *p)
     p->n_step = n_step;
     for (int i = 0; !rc && i < n_step; i++)
         if (step[i].n_member)
-            rc = union_of(p, &step[i]);
+            rc = union_of(p, &step[i], inside);
     if (!rc)
         decide_crossings(p);
     return rc;

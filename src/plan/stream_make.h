@@ -12,6 +12,7 @@ struct vd_make {
     int *of;       /* by value of the graph: the stream's value, without padding; -1 */
     int *bytes_of; /* by value of the graph: quantised by its own range; -1 */
     int *ring_of;  /* by value of the stream: its copy in a ring; -1 */
+    int *wino_of;  /* by value of the stream: a transform of it; -1 */
 };
 
 int vd_make_value(struct vd_make *b, const struct vd_stream_value *like); /* size and kind as like; no place yet */

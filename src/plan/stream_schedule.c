@@ -274,15 +274,10 @@ int vd_stream_schedule(struct vd_plan *p, struct vd_stream *s)
     }
     if (!fits || s->area > (size_t)64 << 30)
         return vd_fail(ERANGE, "the model needs rows of more than 64 GiB at this size");
-    for (int i = 0; i < s->n_value; i++) {
-        struct vd_stream_value *v = &s->value[i];
-        bool outside = false; /* does somebody read above or below the picture? */
-        for (int o = 0; o < s->n_op && !outside; o++) {
-            const struct vd_stream_op *op = &s->op[o];
-            outside = op->n_in && op->in[0] == i && op->kind == VD_ROW_CONV &&
-                      (op->top > 0 || (op->rows - 1) * op->sy - op->top + (op->kh - 1) * op->dy > v->h - 1);
-        }
-        if (!outside)
+    for (int o = 0; o < s->n_op; o++) { /* rows above or below the picture */
+        const struct vd_stream_op *op = &s->op[o];
+        struct vd_stream_value *v = op->n_in ? &s->value[op->in[0]] : NULL;
+        if (op->kind != VD_ROW_CONV || v->pad || (op->top <= 0 && (op->rows - 1) * op->sy - op->top + (op->kh - 1) * op->dy <= v->h - 1))
             continue;
         unsigned char *pad = vd_arena_array(&p->shape, v->row, 1);
         if (!pad)

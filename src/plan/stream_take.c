@@ -7,10 +7,16 @@ static bool is(const struct vd_node *n, const char *name) { return !strcmp(n->op
 
 static bool is_byte(int type) { return type == VD_U8 || type == VD_S8; }
 
+/* A schedule is found by running it: what a file can make of that stays below a second. */
+enum { MAX_ROWS_TIMES_NODES = 1 << 26, MAX_CONCAT = 64 };
+
 /* A tensor that streams carry: N, C, H, W of floats or bytes. */
-static bool picture(const struct vd_tensor *t)
+static bool picture(const struct vd_plan *p, int v)
 {
+    const struct vd_tensor *t = &p->t[v];
     if (t->rank != 4 || t->data || (t->type != VD_F32 && !is_byte(t->type)))
+        return false;
+    if (t->dim[2] > MAX_ROWS_TIMES_NODES / (p->g->n_node + 1))
         return false;
     for (int i = 0; i < 4; i++)
         if (t->dim[i] < 1 || t->dim[i] > 1 << 24)
@@ -39,12 +45,12 @@ static bool takes_conv(const struct vd_plan *p, const struct vd_step *s)
 {
     const struct vd_fusion *f = s->fusion;
     const struct vd_tensor *x = &p->t[f->x], *y = &p->t[f->out];
-    if (!p->rows[f->head] || !picture(x) || !picture(y))
+    if (!p->rows[f->head] || !picture(p, f->x) || !picture(p, f->out))
         return false;
     if (!is(s->node, "QLinearConv")) {
         const struct vd_tensor *bias = f->bias < 0 ? NULL : p->g->value[f->bias].constant;
         return (f->dynamic || is(s->node, "Conv")) && x->type == VD_F32 && y->type == VD_F32 && (f->bias < 0 || (bias && bias->type == VD_F32)) &&
-               (f->residual < 0 || picture(&p->t[f->residual]));
+               (f->residual < 0 || picture(p, f->residual));
     }
     for (int i = 1; i < s->node->n_in; i++)
         if (!known(p, s->node, i, i != 3 && i != 4 && i != 5 && i != 8))
@@ -86,7 +92,7 @@ static bool takes_each(const struct vd_plan *p, const struct vd_node *n, const s
     for (int i = 0; i < n->n_in; i++) {
         if (n->in[i] < 0)
             return false;
-        const bool row = picture(&p->t[n->in[i]]) && same(&p->t[n->in[i]], y);
+        const bool row = picture(p, n->in[i]) && same(&p->t[n->in[i]], y);
         if (!row && !of_channels(constant(p, n, i), y->dim[1]))
             return false;
         rows = rows || row;
@@ -102,8 +108,10 @@ static bool along_channels(const struct vd_node *n)
 
 static bool takes_concat(const struct vd_plan *p, const struct vd_node *n, const struct vd_tensor *y, int first, int step)
 {
+    if (n->n_in > MAX_CONCAT * step)
+        return false;
     for (int i = first; i < n->n_in; i += step)
-        if (n->in[i] < 0 || !picture(&p->t[n->in[i]]) || p->t[n->in[i]].type != y->type)
+        if (n->in[i] < 0 || !picture(p, n->in[i]) || p->t[n->in[i]].type != y->type)
             return false;
     for (int i = 0; step == 3 && i < n->n_in; i++)
         if ((i < 2 || i % 3 != 2) && !known(p, n, i, true))
@@ -116,13 +124,13 @@ enum vd_take vd_stream_take(const struct vd_plan *p, const struct vd_step *s)
     const struct vd_node *n = s->node;
     if (s->fusion)
         return takes_conv(p, s) ? VD_TAKE_CONV : VD_TAKE_NONE;
-    if (n->n_out != 1 || n->n_in < 1 || n->in[0] < 0 || n->out[0] < 0 || !picture(&p->t[n->out[0]]))
+    if (n->n_out != 1 || n->n_in < 1 || n->in[0] < 0 || n->out[0] < 0 || !picture(p, n->out[0]))
         return VD_TAKE_NONE;
     const struct vd_tensor *x = &p->t[n->in[0]], *y = &p->t[n->out[0]];
     float lo, hi;
     if (is(n, "com.microsoft:QLinearConcat")) {
         if (!takes_concat(p, n, y, 2, 3))
-            return n->n_in == 5 && picture(&p->t[n->in[2]]) && known(p, n, 0, true) && known(p, n, 1, true) && known(p, n, 3, true) && known(p, n, 4, true)
+            return n->n_in == 5 && n->in[2] >= 0 && picture(p, n->in[2]) && known(p, n, 0, true) && known(p, n, 1, true) && known(p, n, 3, true) && known(p, n, 4, true)
                        ? VD_TAKE_TABLE
                        : VD_TAKE_NONE;
         return n->n_in == 5 ? VD_TAKE_TABLE : VD_TAKE_CONCAT_U8;
@@ -131,7 +139,7 @@ enum vd_take vd_stream_take(const struct vd_plan *p, const struct vd_step *s)
         return takes_concat(p, n, y, 0, 1) ? VD_TAKE_CONCAT : VD_TAKE_NONE;
     if (takes_each(p, n, y))
         return is(n, "Add") && !constant(p, n, 0) && !constant(p, n, 1) ? VD_TAKE_ADD_F32 : VD_TAKE_EACH;
-    if (!picture(x))
+    if (!picture(p, n->in[0]))
         return VD_TAKE_NONE;
     if (is(n, "Identity"))
         return VD_TAKE_ALIAS;
@@ -149,7 +157,7 @@ enum vd_take vd_stream_take(const struct vd_plan *p, const struct vd_step *s)
         return all ? VD_TAKE_TABLE : VD_TAKE_NONE;
     }
     if (is(n, "com.microsoft:QLinearAdd")) {
-        bool all = n->in[3] >= 0 && picture(&p->t[n->in[3]]) && same(x, y) && same(&p->t[n->in[3]], y);
+        bool all = n->in[3] >= 0 && picture(p, n->in[3]) && same(x, y) && same(&p->t[n->in[3]], y);
         for (int i = 1; i < n->n_in; i++)
             all = all && (i == 3 || known(p, n, i, true));
         return all ? VD_TAKE_ADD_U8 : VD_TAKE_NONE;
