@@ -47,17 +47,56 @@ static bool overlap(const struct vd_plane *pl)
     return in0 < out1 && out0 < in1;
 }
 
+/* The stream that writes the plane, when no later step reads one. */
+static const struct vd_stream *writer(const struct vd_plan *p)
+{
+    for (int i = p->n_step - 1; i >= 0; i--) {
+        const struct vd_stream *s = p->step[i].stream;
+        if (s && s->plane_out)
+            return s;
+        if (s && s->plane_in)
+            return NULL;
+    }
+    return NULL;
+}
+
+static void save_rows(struct vd_plan *p, const struct vd_plane *pl, size_t at, int64_t first, int64_t end)
+{
+    const size_t row = (size_t)pl->w * (pl->bpc > 8 ? 2 : 1);
+    for (int64_t y = first; y < end; y++, at++)
+        memcpy((unsigned char *)p->plane_copy + at * row, (const unsigned char *)pl->in + y * pl->in_stride, row);
+}
+
+/* In place, rows would be written that another band, or a later step, still reads: save what that is, at worst the whole plane. */
+static void prepare_in_place(struct vd_plan *p, struct vd_plane *pl)
+{
+    const struct vd_stream *s = writer(p);
+    const ptrdiff_t row = (ptrdiff_t)pl->w * (pl->bpc > 8 ? 2 : 1);
+    p->saved = *pl;
+    p->saved.in = p->plane_copy;
+    p->saved.in_stride = row;
+    if (!s || !s->halo || pl->in != pl->out || pl->in_stride != pl->out_stride) {
+        save_rows(p, pl, 0, 0, pl->h);
+        pl->in = p->saved.in;
+        pl->in_stride = row;
+        return;
+    }
+    p->in_place = true;
+    for (int b = 0; b < s->bands; b++) {
+        const struct vd_halo *h = &s->halo[b];
+        const int64_t above = h->first < h->begin ? h->begin - h->first : 0;
+        save_rows(p, pl, h->at, h->first, h->first + above);
+        save_rows(p, pl, h->at + (size_t)above, h->end, h->last + 1);
+    }
+}
+
 int vd_plan_run_plane(struct vd_plan *p, const struct vd_plane *plane)
 {
     struct vd_plane pl = *plane;
     const bool in = p->cross[0].plane, out = p->cross[p->g->out[0]].plane;
-    const size_t row = (size_t)pl.w * (pl.bpc > 8 ? 2 : 1);
-    if (in && out && overlap(&pl)) { /* rows would be written that another band, or a later step, still reads */
-        for (int y = 0; y < pl.h; y++)
-            memcpy((unsigned char *)p->plane_copy + (size_t)y * row, (const unsigned char *)pl.in + y * pl.in_stride, row);
-        pl.in = p->plane_copy;
-        pl.in_stride = (ptrdiff_t)row;
-    }
+    p->in_place = false;
+    if (in && out && overlap(&pl))
+        prepare_in_place(p, &pl);
     if (!in)
         fill_input(p, &pl);
     p->plane = &pl;

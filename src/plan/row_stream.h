@@ -92,6 +92,13 @@ struct vd_stream_op {
     const struct vd_each *each;
 };
 
+/* A band of a filter that works in place: rows of the input plane that it reads outside the rows that it writes, which its
+ * neighbours may write before it reads them. They are saved before the bands begin. */
+struct vd_halo {
+    int64_t first, begin, end, last; /* reads first..last, writes begin..end - 1 */
+    size_t at;                       /* rows saved for the bands before this one; first those above, then those below */
+};
+
 struct vd_stream {
     struct vd_stream_op *op;    /* each after what it reads */
     struct vd_stream_value *value;
@@ -105,6 +112,7 @@ struct vd_stream {
     int64_t macs;               /* of one run */
     const struct vd_node *node; /* the first one, for messages */
     bool plane_in, plane_out;
+    struct vd_halo *halo;       /* [bands]; NULL: it cannot work in place, whatever is saved */
 };
 
 /* An elementwise operator on rows: inputs are rows of values or constants. */
@@ -134,6 +142,8 @@ int vd_streams_choose(struct vd_plan *p);
 int vd_stream_build(struct vd_plan *p, struct vd_step *s);
 /* Rings, bands, area: after build. */
 int vd_stream_schedule(struct vd_plan *p, struct vd_stream *s);
+/* What bands of a filter must save to work in place. */
+int vd_stream_halos(struct vd_plan *p, struct vd_stream *s);
 /* -ERANGE: an activation that is to be quantised is not finite. */
 int vd_stream_run(struct vd_plan *p, struct vd_stream *s);
 
@@ -147,6 +157,8 @@ static inline int64_t vd_band_begin(int64_t rows, int band, int bands) { return 
 typedef void vd_stream_fn(void *arg, int op, int64_t row);
 /* Distances of a blocked tensor of t's shape (c->thin), with room for what kernels touch behind a row: false: too large. */
 bool vd_stream_blocked_row(const struct vd_tensor *t, struct vd_cross *c);
+/* First and last row of each operation that a band makes; first is INT64_MAX where it makes none. last may be NULL. */
+void vd_stream_band(const struct vd_stream *s, int band, int64_t *first, int64_t *last);
 void vd_stream_walk(const struct vd_stream *s, int band, int64_t *next, int *stack, vd_stream_fn *fn, void *arg);
 
 /* --- stream_rows.c --- */
@@ -155,6 +167,7 @@ struct vd_stream_job {
     const struct vd_plan *p;
     const struct vd_stream *s;
     int64_t n;             /* picture */
+    int band;
     unsigned char *area;
 };
 void vd_stream_row(const struct vd_stream_job *j, int op, int64_t row);

@@ -44,7 +44,9 @@ struct vd_plan {
     struct vd_tensor *t;       /* by value */
     struct vd_cross *cross;    /* by value */
     int *made;                 /* room for vd_stream_build() */
-    void *plane_copy;          /* where a filter works in place */
+    void *plane_copy;          /* room for a plane, for filters that work in place */
+    struct vd_plane saved;     /* rows in it */
+    bool in_place;             /* this run does, and streams with halos read those from it */
     const struct vd_plane *plane; /* of this run */
     struct vd_step *step;
     int n_step;

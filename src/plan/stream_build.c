@@ -398,7 +398,7 @@ int vd_stream_build(struct vd_plan *p, struct vd_step *s)
         b.of[s->reads[k]] = b.bytes_of[s->reads[k]] = -1;
     for (int k = 0; k < s->n_writes; k++)
         b.of[s->writes[k]] = b.bytes_of[s->writes[k]] = -1;
-    if (rc || (rc = vd_stream_schedule(p, b.s)))
+    if (rc || (rc = vd_stream_schedule(p, b.s)) || (b.s->plane_out && (rc = vd_stream_halos(p, b.s))))
         return vd_context(rc, "node '%s' (%s)", s->node->proto->name, s->node->op->name);
     return 0;
 }

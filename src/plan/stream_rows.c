@@ -87,6 +87,18 @@ static void widen_range(const struct vd_stream_job *j, const struct vd_stream_op
         j->p->kernels->range_f32((const float *)(const void *)(row + (size_t)b * v->block), elements(v), &range[0], &range[1]);
 }
 
+/* Where a filter works in place, rows outside the band's own were saved. */
+static void load_plane(const struct vd_stream_job *j, const struct vd_stream_value *v, float *dst, int64_t y)
+{
+    const struct vd_halo *h = j->p->in_place && j->s->halo ? &j->s->halo[j->band] : NULL;
+    if (!h || (y >= h->begin && y < h->end)) {
+        vd_plane_load(j->p->plane, j->p->kernels, dst, 0, (int)y, (size_t)v->width);
+        return;
+    }
+    const int64_t above = h->first < h->begin ? h->begin - h->first : 0;
+    vd_plane_load(&j->p->saved, j->p->kernels, dst, 0, (int)((int64_t)h->at + (y < h->begin ? y - h->first : above + y - h->end)), (size_t)v->width);
+}
+
 static void store_plane(const struct vd_stream_job *j, const struct vd_stream_value *v, const unsigned char *src, int64_t y)
 {
     enum { CHUNK = 512 };
@@ -216,7 +228,7 @@ void vd_stream_row(const struct vd_stream_job *j, int op, int64_t y)
     unsigned char *dst = v ? vd_stream_row_at(v, j->area, j->n, y) : NULL;
     switch (o->kind) {
     case VD_ROW_LOAD: load(j, o, v, dst, y); break;
-    case VD_ROW_LOAD_PLANE: vd_plane_load(j->p->plane, j->p->kernels, (float *)(void *)dst, 0, (int)y, (size_t)v->width); break;
+    case VD_ROW_LOAD_PLANE: load_plane(j, v, (float *)(void *)dst, y); break;
     case VD_ROW_STORE:
     case VD_ROW_STORE_BLOCKED:
     case VD_ROW_STORE_PLANE: {

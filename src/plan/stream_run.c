@@ -109,8 +109,8 @@ static void band_task(void *arg, size_t task, int worker)
 {
     const struct band_job *b = arg;
     unsigned char *area = area_of(b->p, worker);
-    struct vd_stream_job j = {.p = b->p, .s = b->s, .n = (int64_t)(task / (size_t)b->s->bands), .area = area};
-    vd_stream_walk(b->s, (int)(task % (size_t)b->s->bands), (int64_t *)(void *)(area + b->s->next_at), (int *)(void *)(area + b->s->stack_at), make_row, &j);
+    struct vd_stream_job j = {.p = b->p, .s = b->s, .n = (int64_t)(task / (size_t)b->s->bands), .band = (int)(task % (size_t)b->s->bands), .area = area};
+    vd_stream_walk(b->s, j.band, (int64_t *)(void *)(area + b->s->next_at), (int *)(void *)(area + b->s->stack_at), make_row, &j);
 }
 
 int vd_stream_run(struct vd_plan *p, struct vd_stream *s)

@@ -29,8 +29,7 @@ static int64_t last_needed(const struct vd_stream_op *o, int i, int64_t y, int64
     return i ? y : last < h - 1 ? last : h - 1;
 }
 
-/* First row (and with last != NULL the last one) of each operation that a band needs. */
-static void band_rows(const struct vd_stream *s, int band, int64_t *first, int64_t *last)
+void vd_stream_band(const struct vd_stream *s, int band, int64_t *first, int64_t *last)
 {
     for (int o = 0; o < s->n_op; o++) {
         first[o] = INT64_MAX;
@@ -93,7 +92,7 @@ static void make_row(const struct vd_stream *s, int wanted, int64_t y, int64_t *
 
 void vd_stream_walk(const struct vd_stream *s, int band, int64_t *next, int *stack, vd_stream_fn *fn, void *arg)
 {
-    band_rows(s, band, next, NULL);
+    vd_stream_band(s, band, next, NULL);
     int64_t ticks = 0;
     for (int o = 0; o < s->n_op; o++)
         if (s->op[o].sink) {
@@ -183,7 +182,7 @@ static double band_cost(struct vd_stream *s, int bands, int64_t *first, int64_t 
     s->bands = bands;
     for (int b = 0; b < bands; b += bands > 2 ? bands / 2 : 1) { /* the middle is dearest */
         double cost = 0;
-        band_rows(s, b, first, last);
+        vd_stream_band(s, b, first, last);
         for (int o = 0; o < s->n_op; o++)
             if (first[o] != INT64_MAX && last[o] >= first[o])
                 cost += (double)(last[o] - first[o] + 1) * (double)weight_of(s, &s->op[o]);
