@@ -148,6 +148,29 @@ static struct value *other_like(struct maker *m, const struct value *x, bool sam
     return NULL;
 }
 
+static void make_pool(struct maker *m, const struct value *x)
+{
+    const int64_t k[2] = {1 + below(3), 1 + below(3)}, s[2] = {1 + below(2), 1 + below(2)}, in[2] = {x->h, x->w};
+    int64_t pads[4], out[2];
+    const bool average = m->form != STATIC && below(2);
+    struct vd_onnx_node *node = net_node(m->n, average ? "AveragePool" : "MaxPool", 1, x->name, NULL);
+    for (int i = 0; i < 2; i++) {
+        pads[i] = below((int)k[i]);
+        pads[i + 2] = below((int)k[i]);
+        if (in[i] + pads[i] + pads[i + 2] < k[i])
+            pads[i] = k[i] - 1, pads[i + 2] = 0;
+        out[i] = (in[i] + pads[i] + pads[i + 2] - k[i]) / s[i] + 1;
+    }
+    net_ints(m->n, node, "kernel_shape", 2, k);
+    net_ints(m->n, node, "strides", 2, s);
+    net_ints(m->n, node, "pads", 4, pads);
+    if (average)
+        net_int(m->n, node, "count_include_pad", below(2));
+    struct value *y = add_value(m, node->out[0], x->c, out[0], out[1]);
+    y->scale = x->scale;
+    y->zp = x->zp;
+}
+
 static void make_other(struct maker *m, const struct value *x)
 {
     struct net *n = m->n;
@@ -156,7 +179,10 @@ static void make_other(struct maker *m, const struct value *x)
     struct value *out;
     struct vd_onnx_node *node = NULL;
     const int64_t per[3] = {x->c, 1, 1};
-    switch (below(6)) {
+    switch (below(7)) {
+    case 6:
+        make_pool(m, x);
+        return;
     case 0:
         if (bytes) {
             node = net_node(n, "Clip", 1, x->name, net_byte(n, m->type, m->type == VD_S8 ? -100 + below(80) : below(80)), net_byte(n, m->type, m->type == VD_S8 ? below(120) : 100 + below(150)), NULL);

@@ -12,7 +12,8 @@
  *     stream_choose.c    which steps become one stream, and in which order
  *     stream_build.c     steps to row operations and values; stream_each.c: those that are plain operators
  *     stream_schedule.c  who makes which row when; heights of rings, bands, memory
- *     stream_rows.c      one row of each operation
+ *     stream_rows.c      one row of each operation; stream_pool.c: of pools
+ *     stream_halo.c      what a filter saves to work in place
  *     stream_run.c       a whole run: ranges, bands, workers
  *
  * Everything here is made when shapes are known and holds until the next shape; what a run sets is marked. */
@@ -56,6 +57,7 @@ enum vd_stream_kind {
     VD_ROW_ADD_F32,
     VD_ROW_ADD_U8,
     VD_ROW_CLAMP,
+    VD_ROW_POOL,        /* MaxPool, AveragePool */
     VD_ROW_EACH,        /* an operator of src/ops, element by element */
     VD_ROW_CONCAT,      /* along the channels */
     VD_ROW_RELAYOUT,    /* thin to blocked, or back */
@@ -89,6 +91,8 @@ struct vd_stream_op {
     const void *table;
     struct vd_row_add add;
     float lo_f, hi_f;
+    const struct vd_window *win; /* POOL */
+    bool average, count_pad;
     const struct vd_each *each;
 };
 
@@ -171,6 +175,7 @@ struct vd_stream_job {
     unsigned char *area;
 };
 void vd_stream_row(const struct vd_stream_job *j, int op, int64_t row);
+void vd_stream_pool(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y); /* stream_pool.c */
 unsigned char *vd_stream_row_at(const struct vd_stream_value *v, unsigned char *area, int64_t n, int64_t y);
 
 #endif

@@ -371,8 +371,8 @@ int vd_stream_build(struct vd_plan *p, struct vd_step *s)
 {
     struct vd_arena *a = &p->shape;
     size_t room = 8;
-    for (int i = 0; i < s->n_member; i++) /* for each input a load, a copy, a change of layout, a table; the step, a transform, a store */
-        room += 6 + 5 * ((size_t)s->member[i].node->n_in + 2);
+    for (int i = 0; i < s->n_member; i++) /* two inputs that may each be loaded, copied, laid out, quantised, transformed; or many, loaded and looked up */
+        room += s->member[i].fusion ? 12 : 3 * (size_t)s->member[i].node->n_in + 3;
     struct vd_make b = {.p = p, .s = vd_arena_array(a, 1, sizeof(*b.s))};
     if (!p->made && !(p->made = made_of(p)))
         return vd_nomem(0);

@@ -183,6 +183,37 @@ static int make_concat(struct vd_make *b, const struct vd_node *n, int first, in
     return out;
 }
 
+static int make_pool(struct vd_make *b, const struct vd_node *n)
+{
+    const struct vd_tensor *x = &b->p->t[n->in[0]], *y = &b->p->t[n->out[0]];
+    const struct vd_op_call call = {.node = n->proto, .opset = b->p->g->model->opset, .n_in = n->n_in};
+    struct vd_window *win = vd_arena_array(&b->p->shape, 1, sizeof(*win));
+    if (!win)
+        return vd_nomem(sizeof(*win));
+    int rc = vd_window_infer(&call, x, NULL, win);
+    if (rc)
+        return rc;
+    const int from = vd_make_source(b, n->in[0]);
+    if (from < 0)
+        return from;
+    struct vd_stream_value like = b->s->value[from];
+    struct vd_stream_op *o;
+    like.h = y->dim[2];
+    like.width = (int)y->dim[3];
+    const int out = vd_make_map(b, VD_ROW_POOL, from, &like, &o);
+    if (out < 0)
+        return out;
+    o->sy = win->stride[0];
+    o->dy = win->dilation[0];
+    o->top = win->pad_begin[0];
+    o->kh = (int)win->kernel[0];
+    o->win = win;
+    o->average = !strcmp(n->op->name, "AveragePool");
+    o->count_pad = vd_op_int(&call, "count_include_pad", 0) != 0;
+    b->s->max_kh = o->kh > b->s->max_kh ? o->kh : b->s->max_kh;
+    return out;
+}
+
 int vd_make_each(struct vd_make *b, const struct vd_step *step)
 {
     const struct vd_node *n = step->node;
@@ -191,6 +222,7 @@ int vd_make_each(struct vd_make *b, const struct vd_step *step)
     case VD_TAKE_ADD_F32: out = make_add(b, n, 1, false); break;
     case VD_TAKE_ADD_U8: out = make_add(b, n, 3, true); break;
     case VD_TAKE_EACH: out = make_operator(b, n); break;
+    case VD_TAKE_POOL: out = make_pool(b, n); break;
     case VD_TAKE_CONCAT: out = make_concat(b, n, 0, 1); break;
     case VD_TAKE_CONCAT_U8: out = make_concat(b, n, 2, 3); break;
     case VD_TAKE_NONE:

@@ -249,6 +249,7 @@ void vd_stream_row(const struct vd_stream_job *j, int op, int64_t y)
         j->p->kernels->row.wino_row(dst, (const float *)(const void *)(vd_stream_row_at(x, j->area, j->n, y) - (size_t)o->left * x->pixel), x->block,
                                     x->channels, v->width);
         return;
+    case VD_ROW_POOL: vd_stream_pool(j, o, dst, y); break;
     case VD_ROW_EACH: run_each(j, o, v, dst, y); break;
     case VD_ROW_CONCAT:
         clear_lanes(v, dst);

@@ -8,7 +8,7 @@ static bool is(const struct vd_node *n, const char *name) { return !strcmp(n->op
 static bool is_byte(int type) { return type == VD_U8 || type == VD_S8; }
 
 /* A schedule is found by running it: what a file can make of that stays below a second. */
-enum { MAX_ROWS_TIMES_NODES = 1 << 26, MAX_CONCAT = 64 };
+enum { MAX_ROWS_TIMES_NODES = 1 << 26, MAX_CONCAT = 64, MAX_POOL = 64 };
 
 /* A tensor that streams carry: N, C, H, W of floats or bytes. */
 static bool picture(const struct vd_plan *p, int v)
@@ -119,6 +119,19 @@ static bool takes_concat(const struct vd_plan *p, const struct vd_node *n, const
     return along_channels(n);
 }
 
+/* Windows of an ordinary size: stream_pool.c looks at each tap. */
+static bool takes_pool(const struct vd_plan *p, const struct vd_node *n, const struct vd_tensor *x)
+{
+    const struct vd_op_call call = {.node = n->proto, .opset = p->g->model->opset, .n_in = n->n_in};
+    struct vd_window w;
+    if (vd_window_infer(&call, x, NULL, &w))
+        return false;
+    for (int i = 0; i < 2; i++)
+        if (w.kernel[i] > MAX_POOL || w.dilation[i] > MAX_POOL || w.stride[i] > MAX_POOL || w.pad_begin[i] > MAX_POOL * MAX_POOL)
+            return false;
+    return true;
+}
+
 enum vd_take vd_stream_take(const struct vd_plan *p, const struct vd_step *s)
 {
     const struct vd_node *n = s->node;
@@ -143,6 +156,8 @@ enum vd_take vd_stream_take(const struct vd_plan *p, const struct vd_step *s)
         return VD_TAKE_NONE;
     if (is(n, "Identity"))
         return VD_TAKE_ALIAS;
+    if (is(n, "MaxPool") || (is(n, "AveragePool") && x->type == VD_F32))
+        return takes_pool(p, n, x) ? VD_TAKE_POOL : VD_TAKE_NONE;
     if (x->type == VD_F32 && vd_lower_clamp(p->g, n, &lo, &hi))
         return VD_TAKE_CLAMP;
     if (is(n, "QuantizeLinear"))

@@ -17,6 +17,7 @@ enum vd_take {
     VD_TAKE_TABLE,    /* a byte to a byte */
     VD_TAKE_CONCAT,
     VD_TAKE_CONCAT_U8, /* QLinearConcat */
+    VD_TAKE_POOL,
     VD_TAKE_ALIAS,    /* Identity */
 };
 enum vd_take vd_stream_take(const struct vd_plan *p, const struct vd_step *s);
