@@ -10,7 +10,8 @@
  * ring of rows; a layer makes its next row as soon as the rows that it needs are there.
  *
  *     stream_choose.c    which steps become one stream, and in which order
- *     stream_build.c     steps to row operations and values; stream_each.c: those that are plain operators
+ *     stream_take.c      what a step is by rows, if it can be
+ *     stream_build.c     steps to row operations and values; stream_conv.c: convolutions; stream_each.c: operators
  *     stream_schedule.c  who makes which row when; heights of rings, bands, memory
  *     stream_rows.c      one row of each operation; stream_pool.c: of pools
  *     stream_halo.c      what a filter saves to work in place

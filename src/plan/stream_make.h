@@ -5,7 +5,7 @@
 #include "plan/steps.h"
 #include "plan/row_stream.h"
 
-/* A stream in the making (stream_build.c, stream_each.c). Functions that give a value give a negative errno instead where something is wrong. */
+/* A stream in the making (stream_build.c). Functions that give a value give a negative errno instead where something is wrong. */
 struct vd_make {
     struct vd_plan *p;
     struct vd_stream *s;
@@ -20,8 +20,14 @@ struct vd_stream_op *vd_make_op(struct vd_make *b, enum vd_stream_kind kind, int
 void vd_make_reads(struct vd_make *b, struct vd_stream_op *o, int i, int value);
 int vd_make_map(struct vd_make *b, enum vd_stream_kind kind, int from, const struct vd_stream_value *like, struct vd_stream_op **op);
 int vd_make_source(struct vd_make *b, int v);
+/* The same rows: thin or blocked as asked; in a ring, where there is room for padding. */
 int vd_make_layout(struct vd_make *b, int value, bool thin);
-/* A step that is one node. */
+int vd_make_ring(struct vd_make *b, int value);
+/* A slot for the range of graph value v, which the stream finds as it makes it. */
+int vd_make_range(struct vd_make *b, int v);
+
+/* One step: a fusion (stream_conv.c), a node (stream_each.c). */
+int vd_make_conv(struct vd_make *b, const struct vd_step *step);
 int vd_make_each(struct vd_make *b, const struct vd_step *step);
 
 #endif
