@@ -37,7 +37,7 @@ def floats(*v):
 
 
 def int64s(*v):
-    return struct.pack(f"<{len(v)}q", *v)
+    return struct.pack(f"<{len(v)}Q", *(x & (1 << 64) - 1 for x in v))
 
 
 def attr(name, value):

@@ -42,6 +42,14 @@ static void *take(struct vd_arena *a, size_t size)
     size_t align = size >= 64 ? 64 : 16, total;
     if (!vd_add(a->total, size, &total))
         return NULL;
+    if (a->limited) {
+        const size_t padded = size > SIZE_MAX - align ? size : (size + align - 1) / align * align;
+        if (padded > a->room) {
+            a->over = true;
+            return NULL;
+        }
+        a->room -= padded;
+    }
     struct vd_arena_block *b = a->blocks;
     /* used <= cap <= BLOCK or the block is full, so rounding up cannot wrap */
     size_t at = b ? (b->used + align - 1) / align * align : 0;
@@ -68,6 +76,12 @@ static void *take(struct vd_arena *a, size_t size)
     b->used = at + size;
     a->total = total;
     return bytes_of(b) + at;
+}
+
+void vd_arena_limit(struct vd_arena *a, size_t size)
+{
+    a->limited = true;
+    a->room = size;
 }
 
 void *vd_arena_array(struct vd_arena *a, size_t count, size_t size)

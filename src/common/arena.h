@@ -2,6 +2,7 @@
 #ifndef VD_ARENA_H
 #define VD_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "common/status.h"
 
@@ -10,7 +11,12 @@
 struct vd_arena {
     struct vd_arena_block *blocks;
     size_t total; /* bytes handed out */
+    size_t room;  /* what may still be handed out, where there is a limit */
+    bool limited, over;
 };
+
+/* At most size bytes from now on. Over it an allocation fails, and over says that it was not for want of memory. */
+void vd_arena_limit(struct vd_arena *a, size_t size);
 
 /* Zeroed, 64-byte aligned when size >= 64, else 16. NULL: no memory, or
  * count * size does not fit. */

@@ -7,10 +7,17 @@
 #include "graph/graph.h"
 #include "graph/qdq.h"
 
-/* Constants computed from constants stay below this in all; what is over it is
- * computed in each run instead. Bounds what a small hostile file can make of
- * itself when it is opened. */
-enum { FOLD_CAP = 64 << 20 };
+/* Constants computed from constants stay below this and twice the bytes of the file's own, in all; what is over it is
+ * computed in each run instead. Bounds what a small hostile file can make of itself when it is opened. */
+enum { FOLD_ROOM = 4 << 20 };
+
+static size_t fold_cap(const struct vd_onnx_model *m)
+{
+    size_t own = 0; /* each is a part of the file, but for what was read of typed data */
+    for (int i = 0; i < m->n_init; i++)
+        own += m->init[i].size;
+    return FOLD_ROOM + 2 * own;
+}
 
 struct build {
     struct vd_graph *g;
@@ -85,16 +92,24 @@ static int collect_values(struct build *b)
     return 0;
 }
 
+/* The allowlist comes first: what it refuses costs nothing more. */
+static int check_operators(const struct vd_onnx_model *m)
+{
+    int rc = 0;
+    for (int i = 0; !rc && i < m->n_node; i++) {
+        const struct vd_onnx_node *p = &m->node[i];
+        const struct vd_op *op = vd_op_find(p->op_type, m->opset);
+        if (!op)
+            return vd_op_known(p->op_type) ? vd_fail(EPERM, "operator %s is not supported at opset %d", p->op_type, m->opset)
+                                           : vd_fail(EPERM, "operator %s is not supported", p->op_type);
+        rc = vd_op_check_node(op, p, m->opset);
+    }
+    return rc;
+}
+
 static int resolve_node(struct build *b, struct vd_node *n, const struct vd_onnx_node *p)
 {
     n->op = vd_op_find(p->op_type, b->m->opset);
-    if (!n->op)
-        return vd_op_known(p->op_type)
-                   ? vd_fail(EPERM, "operator %s is not supported at opset %d", p->op_type, b->m->opset)
-                   : vd_fail(EPERM, "operator %s is not supported", p->op_type);
-    int rc = vd_op_check_node(n->op, p, b->m->opset);
-    if (rc)
-        return rc;
     n->proto = p;
     n->n_in = p->n_in;
     n->n_out = p->n_out;
@@ -189,7 +204,7 @@ static int order_nodes(struct build *b, struct vd_node *all)
 }
 
 /* Compute a node whose inputs are all constant. Leaves it alone, without an error, when it does not pay or cannot be. */
-static int fold_node(struct vd_graph *g, const struct vd_node *n, size_t *total, bool *folded)
+static int fold_node(struct vd_graph *g, const struct vd_node *n, size_t *room, bool *folded)
 {
     *folded = false;
     if (!n->op->run)
@@ -208,13 +223,13 @@ static int fold_node(struct vd_graph *g, const struct vd_node *n, size_t *total,
     int rc = vd_node_infer(n, g->model->opset, in, out, &g->arena);
     if (rc)
         return rc;
-    size_t bytes = *total;
+    size_t bytes = 0;
     for (int i = 0; i < n->n_out; i++)
         if (out[i] && !vd_add(bytes, vd_tensor_bytes(out[i]), &bytes))
             return 0;
-    if (bytes > FOLD_CAP)
+    if (bytes > *room)
         return 0;
-    *total = bytes;
+    *room -= bytes;
     if ((rc = vd_node_eval(n, g->model->opset, in, out, &g->arena)))
         return rc;
     for (int i = 0; i < n->n_out; i++)
@@ -224,15 +239,15 @@ static int fold_node(struct vd_graph *g, const struct vd_node *n, size_t *total,
     return 0;
 }
 
-/* weights: also those that come out of DequantizeLinear. *total: bytes that folding has made so far. */
-static int fold(struct vd_graph *g, bool weights, size_t *total)
+/* weights: also those that come out of DequantizeLinear. *room: bytes that folding may still make. */
+static int fold(struct vd_graph *g, bool weights, size_t *room)
 {
     int live = 0, *place = take(g, (size_t)g->n_node, sizeof(*place));
     if (!place)
         return vd_nomem((size_t)g->n_node * sizeof(*place));
     for (int i = 0; i < g->n_node; i++) {
         bool folded = false;
-        const int rc = weights || strcmp(g->node[i].op->name, "DequantizeLinear") ? fold_node(g, &g->node[i], total, &folded) : 0;
+        const int rc = weights || strcmp(g->node[i].op->name, "DequantizeLinear") ? fold_node(g, &g->node[i], room, &folded) : 0;
         if (rc)
             return rc;
         place[i] = folded ? -1 : live;
@@ -290,8 +305,8 @@ int vd_graph_build(struct vd_graph *g, const struct vd_onnx_model *m)
 {
     *g = (struct vd_graph){.model = m};
     struct build b = {.g = g, .m = m};
-    int rc = collect_values(&b);
-    if (rc)
+    int rc = check_operators(m);
+    if (rc || (rc = collect_values(&b)))
         goto fail;
     struct vd_node *all = take(g, (size_t)m->n_node, sizeof(*all));
     g->out = take(g, (size_t)m->n_out, sizeof(*g->out));
@@ -310,9 +325,9 @@ int vd_graph_build(struct vd_graph *g, const struct vd_onnx_model *m)
         }
         g->out[g->n_out++] = v;
     }
-    size_t total = 0;
-    if ((rc = order_nodes(&b, all)) || (rc = fold(g, false, &total)) || (rc = vd_graph_lower_qdq(g)) || (rc = drop_dead(g)) ||
-        (rc = fold(g, true, &total)))
+    size_t room = fold_cap(m);
+    if ((rc = order_nodes(&b, all)) || (rc = fold(g, false, &room)) || (rc = vd_graph_lower_qdq(g)) || (rc = drop_dead(g)) ||
+        (rc = fold(g, true, &room)))
         goto fail;
     count_uses(g);
     return 0;

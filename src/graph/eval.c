@@ -3,6 +3,9 @@
 
 #include "graph/graph.h"
 
+/* What infer looks into are scales, sizes and bounds: a few numbers. Weights are not copied for each node that has them. */
+enum { INFER_MOST = 64 };
+
 static bool type_allowed(const struct vd_op *op, int i, int type)
 {
     uint32_t mask = 0;
@@ -48,8 +51,8 @@ void vd_narrow_f16(struct vd_tensor *f16, const struct vd_tensor *f32)
         d[i] = vd_f16_from_f32(s[i]);
 }
 
-/* Inputs as the operator wants to see them: float16 ones as float32, with data where there is some. */
-static const struct vd_tensor *const *widened(const struct vd_node *n, const struct vd_tensor *const *in, struct vd_arena *a)
+/* Inputs as the operator wants to see them: float16 ones as float32, with data where there is some and of most elements at most. */
+static const struct vd_tensor *const *widened(const struct vd_node *n, const struct vd_tensor *const *in, size_t most, struct vd_arena *a)
 {
     const struct vd_tensor **wide = vd_arena_array(a, (size_t)n->n_in, sizeof(*wide));
     struct vd_tensor *t = vd_arena_array(a, (size_t)n->n_in, sizeof(*t));
@@ -61,7 +64,8 @@ static const struct vd_tensor *const *widened(const struct vd_node *n, const str
             continue;
         t[i] = *in[i];
         t[i].type = VD_F32;
-        if (in[i]->data) {
+        t[i].data = NULL;
+        if (in[i]->data && vd_tensor_count(in[i]) <= most) {
             t[i].data = vd_arena_array(a, vd_tensor_count(in[i]), sizeof(float));
             if (!t[i].data)
                 return NULL;
@@ -81,7 +85,7 @@ int vd_node_infer(const struct vd_node *n, int opset, const struct vd_tensor *co
             return vd_op_fail(&c, EPERM, "input %d '%s' of type %s is not supported", i, i < n->proto->n_in ? n->proto->in[i] : "",
                               vd_type_name(in[i]->type)); /* a lowered node may have more inputs than the file's */
     const bool wide = vd_node_widens(n, in), narrow = wide && stores_f16(n, in);
-    if (wide && !(c.in = widened(n, in, scratch)))
+    if (wide && !(c.in = widened(n, in, INFER_MOST, scratch)))
         return vd_nomem(0);
     int rc = n->op->infer(&c);
     for (int i = 0; !rc && i < n->n_out; i++) {
@@ -104,7 +108,7 @@ int vd_node_eval(const struct vd_node *n, int opset, const struct vd_tensor *con
     const bool wide = vd_node_widens(n, in);
     struct vd_tensor *temp = vd_arena_array(arena, (size_t)n->n_out, sizeof(*temp));
     struct vd_tensor **view = vd_arena_array(arena, (size_t)n->n_out, sizeof(*view));
-    if (!temp || !view || (wide && !(c.in = widened(n, in, arena))))
+    if (!temp || !view || (wide && !(c.in = widened(n, in, SIZE_MAX, arena))))
         return vd_nomem(0);
     c.out = view;
     for (int i = 0; i < n->n_out; i++) {

@@ -16,9 +16,11 @@
 
 enum { VD_MAX_RANK = 8 };
 /* Nodes, initialisers, graph inputs, graph outputs, metadata of one model; inputs, outputs, attributes of
- * one node; numbers in one attribute. Twice as many values that nodes write. It keeps the memory for
- * any file near eight times its size: a one-byte number of a list becomes eight bytes. */
-enum { VD_ONNX_MAX_COUNT = 1 << 17 };
+ * one node; numbers in one attribute. Twice as many values that nodes write. */
+enum { VD_ONNX_MAX_COUNT = 1 << 15 };
+/* A model takes at most this much memory and twice the file's size: a node of a few bytes becomes a hundred, and a one-byte number of a
+ * list eight. */
+#define VD_ONNX_ROOM ((size_t)4 << 20)
 enum { VD_ONNX_OPSET_MIN = 7, VD_ONNX_OPSET_MAX = 23, VD_ONNX_IR_MIN = 3, VD_ONNX_IR_MAX = 13 };
 
 /* TensorProto.DataType */
@@ -98,7 +100,7 @@ struct vd_onnx_model {
  * -EPERM, by name: external data, model functions, training info, sparse or string tensors, graphs inside attributes,
  *   segments, unknown element types, type protos other than tensor, an opset outside 7..23, an IR version outside 3..13,
  *   rank over 8.
- * -E2BIG: more than VD_ONNX_MAX_COUNT of something, or 2 GiB or more. -ENOMEM.
+ * -E2BIG: more than VD_ONNX_MAX_COUNT of something, more memory than VD_ONNX_ROOM allows, or 2 GiB or more. -ENOMEM.
  * An operator of a domain other than "" and "ai.onnx" is read, and is the op table's to refuse, as "DOMAIN:NAME".
  * Unknown fields are skipped by wire type. value_info, quantization_annotation and node doc strings are not kept. */
 int vd_onnx_read(struct vd_onnx_model *m, const uint8_t *data, size_t size);

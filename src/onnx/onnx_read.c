@@ -130,7 +130,12 @@ int vd_onnx_read(struct vd_onnx_model *m, const uint8_t *data, size_t size)
     if (size > sizeof lfs && !memcmp(data, lfs, sizeof lfs - 1))
         return vd_fail(EBADMSG, "not an ONNX model but a Git LFS pointer to one: fetch it with git lfs pull");
     vd_msg_open(&msg, data, size);
-    if ((rc = model(m, &msg)) < 0)
+    vd_arena_limit(&m->arena, VD_ONNX_ROOM + 2 * size);
+    rc = model(m, &msg);
+    if (rc == -ENOMEM && m->arena.over)
+        rc = vd_fail(E2BIG, "its %zu bytes would take over %zu bytes of memory: too many nodes, names or numbers", size, VD_ONNX_ROOM + 2 * size);
+    m->arena.limited = false; /* who works on the model adds to it */
+    if (rc < 0)
         vd_onnx_free(m);
     return rc;
 }

@@ -25,25 +25,6 @@ int vd_json_read(const char *path, bool jailed, json_t **json, char sha256[65])
     return rc;
 }
 
-int vd_json_parse(const void *data, size_t size, const char *path, json_t **json)
-{
-    json_error_t e, again;
-
-    /* jansson does not see every allocation that fails: its lexer goes on without the character that there was no room for
-     * (lex_save() of 2.14), which may be one of a key or of a digest. So a text is what it is read as twice. */
-    *json = json_loadb(data, size, JSON_REJECT_DUPLICATES, &e);
-    json_t *twin = json_loadb(data, size, JSON_REJECT_DUPLICATES, &again);
-    const int same = *json ? twin && json_equal(*json, twin) : !twin && !strcmp(e.text, again.text) && e.position == again.position;
-    json_decref(twin);
-    if (*json && same)
-        return 0;
-    json_decref(*json);
-    *json = NULL;
-    if (!same || json_error_code(&e) == json_error_out_of_memory || !e.text[0])
-        return vd_nomem(size);
-    return vd_fail(EBADMSG, "%s:%d:%d: not JSON: %s", vd_shown(path), e.line, e.column, e.text);
-}
-
 /* The fewest digits that keep every number's value: 0.01 stays 0.01. */
 static char *dump(const json_t *json)
 {
