@@ -8,6 +8,8 @@
 
 enum { MAX_INPUTS = 64 };
 
+struct vd_workers *fuzz_workers;
+
 int fuzz_model_open(struct fuzz_model *m, const uint8_t *data, size_t size, const char *kernels)
 {
     const struct vd_kernels *k;
@@ -18,7 +20,7 @@ int fuzz_model_open(struct fuzz_model *m, const uint8_t *data, size_t size, cons
     if (!rc)
         rc = vd_kernels_get(kernels, &k);
     if (!rc)
-        rc = vd_plan_create(&m->plan, &m->graph, k, NULL);
+        rc = vd_plan_create(&m->plan, &m->graph, k, fuzz_workers);
     if (rc)
         fuzz_model_close(m);
     return rc;
@@ -32,7 +34,7 @@ void fuzz_model_close(struct fuzz_model *m)
     memset(m, 0, sizeof *m);
 }
 
-int fuzz_model_shape(struct fuzz_model *m, uint64_t seed)
+int fuzz_model_shape(struct fuzz_model *m, uint64_t seed, int most)
 {
     struct vd_tensor in[MAX_INPUTS] = {0};
     if (m->onnx.n_in > MAX_INPUTS)
@@ -41,7 +43,7 @@ int fuzz_model_shape(struct fuzz_model *m, uint64_t seed)
         const struct vd_onnx_value *v = &m->onnx.in[i];
         in[i] = (struct vd_tensor){.type = v->type, .rank = v->rank < 0 ? (int)(fuzz_random(&seed) % 5) : v->rank};
         for (int k = 0; k < in[i].rank; k++) {
-            const uint32_t other = 1 + fuzz_random(&seed) % (in[i].rank > 4 ? 3 : 12);
+            const uint32_t other = 1 + fuzz_random(&seed) % (in[i].rank > 4 ? 3 : (uint32_t)most);
             in[i].dim[k] = v->rank < 0 || v->dim[k] < 1 || v->dim[k] > 16 ? other : v->dim[k];
         }
     }
@@ -76,11 +78,11 @@ void fuzz_model_fill(struct fuzz_model *m, uint64_t seed)
     }
 }
 
-bool fuzz_model_small(const struct fuzz_model *m)
+bool fuzz_model_small(const struct fuzz_model *m, int scale)
 {
     struct vd_plan_info info;
     vd_plan_info(m->plan, &info);
-    return info.macs < 1 << 20 && info.arena_bytes < 4 << 20;
+    return info.macs < (int64_t)scale << 20 && info.arena_bytes < (size_t)scale << 22;
 }
 
 static uint64_t hash_floats(const struct vd_tensor *t, uint64_t h)

@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rc = fuzz_model_open(&m, copy, size, NULL);
     MUST(rc < 0 || said == 0);
     if (rc == 0)
-        rc = fuzz_model_shape(&m, fuzz_hash(bytes.data, bytes.size, 1));
+        rc = fuzz_model_shape(&m, fuzz_hash(bytes.data, bytes.size, 1), 12);
     if (rc)
         fuzz_refused(rc);
     fuzz_model_close(&m);

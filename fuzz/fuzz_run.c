@@ -18,7 +18,7 @@ static struct outcome run(const uint8_t *data, size_t size, const char *kernels,
     vd_reason_clear();
     if ((o.rc = fuzz_model_open(&m, data, size, kernels)) < 0)
         return o;
-    if ((o.rc = fuzz_model_shape(&m, fuzz_hash(data, size, 2))) == 0 && fuzz_model_small(&m)) {
+    if ((o.rc = fuzz_model_shape(&m, fuzz_hash(data, size, 2), 12)) == 0 && fuzz_model_small(&m, 1)) {
         vd_plan_info(m.plan, &info);
         o.floats = info.convs > info.convs_int8;
         fuzz_model_fill(&m, fuzz_hash(data, size, 3));
