@@ -196,5 +196,36 @@ def npy():
     put("npy", "Fortran-order", array(header("(1, 1)", order="True"), b"abcd"))
 
 
-for write in (onnx, quant, run, documents, y4m, npy):
+def signature():
+    """The one signature that fuzz_signature.c's key made, and what is nearly it."""
+    import base64
+    _, sig, trusted, seal, _ = (OUT.parent / "corpus/signature/the-one-signature").read_text().split("\n")
+    head, b = "\x01untrusted comment: x", base64.b64decode(sig)
+
+    def text(*lines):
+        return "\n".join((head, *lines)) + "\n"
+
+    order = 2**252 + 27742317777372353535851937790883648493
+    s = int.from_bytes(b[42:], "little")
+    put("signature", "ok-another-untrusted-comment", text(sig, trusted, seal).replace(": x\n", ": nothing signs this\n"))
+    put("signature", "RFC-8032-s-plus-order", text(base64.b64encode(b[:42] + (s + order).to_bytes(32, "little")).decode(), trusted, seal))
+    put("signature", "minisign-legacy-Ed", text(base64.b64encode(b"Ed" + b[2:]).decode(), trusted, seal))
+    put("signature", "another-key-id", text(base64.b64encode(b[:2] + b"FUZZ-KEY" + b[10:]).decode(), trusted, seal))
+    put("signature", "all-zero", text(base64.b64encode(b[:10] + bytes(64)).decode(), trusted, base64.b64encode(bytes(64)).decode()))
+    put("signature", "39C3-control-characters-in-the-comment", text(sig, trusted + "\x1b[2K", seal))
+    put("signature", "39C3-another-trusted-comment", text(sig, trusted + "s", seal))
+    put("signature", "39C3-a-fifth-line", text(sig, trusted, seal, "x"))
+    put("signature", "line-ends-of-text", text(sig, trusted, seal).replace("\n", "\r\n"))
+    put("signature", "no-last-line-end", text(sig, trusted, seal)[:-1])
+    put("signature", "base64-without-padding", text(sig.rstrip("="), trusted, seal))
+    put("signature", "base64-with-bits-behind-the-end", text(sig[:-2] + chr(ord(sig[-2]) + 1) + "=" if sig[-2] != "=" else sig[:-3] + chr(ord(sig[-3]) + 1) + "==", trusted, seal))
+    put("signature", "base64-of-URLs", text(sig.replace("+", "-").replace("/", "_"), trusted, seal))
+    put("signature", "empty", "\x01")
+    key = base64.b64encode(b"Ed" + b[2:10] + bytes(range(32))).decode()
+    put("signature", "ok-public-key", "\x02untrusted comment: x\n" + key + "\n")
+    put("signature", "public-key-of-another-algorithm", "\x02untrusted comment: x\n" + base64.b64encode(b"ED" + b[2:10] + bytes(32)).decode() + "\n")
+    put("signature", "public-key-too-long", "\x02untrusted comment: x\n" + key + "AAAA\n")
+
+
+for write in (onnx, quant, run, documents, y4m, npy, signature):
     write()

@@ -80,7 +80,7 @@ for path in sources("include"):
             say(path, f'a public header includes "{name}"; only <system> and "{PUBLIC}/..." headers are there for a user', line)
 for path in (p for folder in ABOVE for p in sources(folder)):
     for line, mark, name in includes(path):
-        roots = [path.parent, ROOT / "include", ROOT / "src", ROOT / "tools", ROOT / "tests"]
+        roots = [path.parent, ROOT / "include", ROOT / "src", ROOT / "tools", ROOT / "tests", ROOT / "fuzz"]
         if mark == '"' and not any((r / name).is_file() for r in roots):
             say(path, f'"{name}" is no file of this tree', line)
 
