@@ -107,7 +107,7 @@ static double seconds(void)
 static void test_many(void **state)
 {
     (void)state;
-    enum { MANY = 20000 };
+    enum { MANY = 12000 };
     for (int what = 0; what < 9; what++) {
         struct vd_buf g = graph_of(), file = {0};
         struct vd_buf one = node_of("Elu", "x", "z"), a = attr_of("ints", VD_ATTR_INTS), ints = {0};
