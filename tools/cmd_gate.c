@@ -222,6 +222,12 @@ static void put_error(struct job *j, const char *model, int rc)
     vd_json_append(j->list, o);
 }
 
+static int put_text(const char *s, size_t n, void *buf)
+{
+    vd_put(buf, s, n);
+    return 0;
+}
+
 static int write_out(const char *path, const char *text, size_t n)
 {
     struct vd_sink sink;
@@ -236,15 +242,12 @@ static int write_out(const char *path, const char *text, size_t n)
 /* Takes json, which may be NULL: no memory. */
 static int write_json(const char *path, json_t *json)
 {
-    char *text = json && !vd_json_lost() ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-    int rc = text ? 0 : vd_nomem(0);
+    struct vd_buf text = {0}; /* not json_dumps(), which goes on without a key that it had no room for */
+    const bool whole = json && !vd_json_lost() && !json_dump_callback(json, put_text, &text, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
 
-    if (!rc) {
-        const size_t n = strlen(text);
-        text[n] = '\n'; /* in the place of the NUL: the length is what counts */
-        rc = write_out(path, text, n + 1);
-    }
-    free(text); /* jansson's */
+    vd_put_u8(&text, '\n');
+    int rc = whole && !text.bad ? write_out(path, (const char *)text.data, text.size) : vd_nomem(text.size);
+    vd_free(text.data);
     json_decref(json);
     return rc;
 }

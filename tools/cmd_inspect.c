@@ -307,7 +307,7 @@ static int run(int argc, char **argv)
         }
         const int opens = print_opens(model, &o);
         if (rc || opens)
-            code = VD_EXIT_REFUSED;
+            code = opens == -ENOMEM || rc == -ENOMEM ? VD_EXIT_ROOM : VD_EXIT_REFUSED;
     }
     return code;
 }

@@ -145,7 +145,7 @@ CASES = {
     "filter to stdout": Case(FILTER, ["filter", "-m", "learned_filter_v1.onnx", "in.y4m", "-o", "-", "--threads", "2"]),
     "run": Case({**PLAIN, "x.npy": npy(np.ones((1, 1, 4, 4), "f4")), "y.npy": b"old"},
                 ["run", "m.onnx", "--in", "x.npy", "--out", "y.npy", "-f", "--threads", "1"], ("y.npy",)),
-    "gate": Case(QUANT | {"o.json": b"old"}, ["gate", "m.onnx", "--json", "o.json", "-f", "--threads", "1"], ("o.json",), check=figures),
+    "gate": Case(QUANT | {"o.json": b"old"}, ["gate", "m.onnx", "--compat", "--json", "o.json", "-f", "--threads", "1"], ("o.json",), check=figures),
     "gate explains": Case(QUANT | {"p.html": b"old"}, ["gate", "m.onnx", "--html", "p.html", "-f", "--threads", "1"], ("p.html",)),
     "verify": Case(QUANT, ["verify", "m.onnx"]),
     "verify all": Case(QUANT, ["verify", "--all", "--registry", "registry.json"]),
@@ -153,7 +153,7 @@ CASES = {
     "sign": Case({**QUANT, **KEYS}, ["registry", "sign", "-s", "s.key", "registry.json", "--comment", "c"], ("registry.json", "registry.json.minisig")),
     "keygen": Case({"s.key": b"old", "s.pub": b"old"}, ["registry", "keygen", "-s", "s.key", "-p", "s.pub", "--no-password", "-f"], ("s.key", "s.pub"),
                    check=key_file, stdout=False),
-    "bench": Case(QUANT, ["bench", "m.onnx", "--json", "--threads", "1"]),
+    "bench": Case(QUANT, ["bench", "m.onnx", "--json", "--threads", "1", "--runs", "1"]),
 }
 WRITERS = [n for n, c in CASES.items() if c.out]
 
