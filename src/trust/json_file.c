@@ -82,6 +82,15 @@ int vd_lock_folder(const char *path)
     return fd;
 }
 
+/* Unlocked by name, so that a close that fails cannot keep it. */
+void vd_unlock_folder(int lock)
+{
+    if (lock < 0)
+        return;
+    flock(lock, LOCK_UN);
+    close(lock);
+}
+
 int vd_json_update(const char *path, vd_json_change *change, vd_json_change *check, void *arg, char **text, size_t *size)
 {
     char real[VD_MAX_PATH], *made = NULL;
@@ -109,8 +118,7 @@ int vd_json_update(const char *path, vd_json_change *change, vd_json_change *che
     }
     vd_free(made);
     json_decref(json);
-    if (lock >= 0)
-        close(lock);
+    vd_unlock_folder(lock);
     return rc;
 }
 

@@ -139,8 +139,7 @@ int vd_seen_keep(const uint8_t id[VD_KEY_ID], const char *name, int64_t version)
         lock = vd_lock_folder(path);
         rc = compare(path, id, version, &mark);
         if (rc) {
-            if (lock >= 0)
-                close(lock);
+            vd_unlock_folder(lock);
             return rc;
         }
     }
@@ -148,8 +147,7 @@ int vd_seen_keep(const uint8_t id[VD_KEY_ID], const char *name, int64_t version)
         int n = snprintf(text, sizeof(text), "%" PRId64 "\n", version);
         rc = vd_file_write(path, text, (size_t)n);
     }
-    if (lock >= 0)
-        close(lock);
+    vd_unlock_folder(lock);
     if (rc && rc != -ENOMEM)
         rc = vd_fail(EKEYREJECTED, "the highest registry_version that was opened cannot be kept, so that an older one would open later: %s; "
                      "set XDG_STATE_HOME to a folder that can be written", vd_reason());
