@@ -17,7 +17,7 @@ EPS = 2.0**-24
 # are compared, so the relative error of each is bounded by the errors of its sums, which are of random sign: their root counts.
 SUMS = [27] + [n for s, e, c in ((16, 64, 64), (16, 64, 128), (32, 128, 128), (32, 128, 256), (48, 192, 256), (48, 192, 384), (64, 256, 384), (64, 256, 512))
                for n in (c, 9 * s)]
-BOUND = 4 * EPS * sum(np.sqrt(n) for n in SUMS)  # relative
+BOUND = EPS * sum(np.sqrt(n) for n in SUMS)  # relative
 
 
 def pictures(seed, height, width, noise):
