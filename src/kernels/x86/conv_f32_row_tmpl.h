@@ -85,7 +85,7 @@ VR_INLINE void vr_depthwise_sums(const struct vr_float_job *j, vd_v acc[][VR_NV]
 
 typedef void vr_float_tile_fn(struct vr_float_job *j, int x, int n);
 
-/* n: pixels of the tile that are in the row; np: that it makes */
+/* Tails that are not usual. */
 static __attribute__((noinline)) void vr_finish_row(struct vr_float_job *j, vd_v acc[][VR_NV], int x, int n)
 {
     float *out = j->dst + (ptrdiff_t)x * VD_LANES;
@@ -100,11 +100,17 @@ static __attribute__((noinline)) void vr_finish_row(struct vr_float_job *j, vd_v
         j->tail = t;
 }
 
+/* n: pixels of the tile that are in the row; np: that it makes */
 #define VR_FLOAT_TILE(np, name, sums_of, pixel) \
     static __attribute__((noinline)) void tile_##name(struct vr_float_job *j, int x, int n) \
     { \
         vd_v acc[np][VR_NV], sums[np][VR_NV]; \
         sums_of(j, acc, x, np, pixel); \
+        if (vr_is_usual(&j->tail, j->residual)) { \
+            const ptrdiff_t at = (ptrdiff_t)x * VD_LANES; \
+            vr_finish_tile(&j->tail, acc, j->dst + at, j->residual ? j->residual + at : NULL, n, np); \
+            return; \
+        } \
         VR_UNROLL \
         for (int p = 0; p < np; p++) /* a copy, so that acc has no address and stays in registers */ \
             VR_UNROLL \

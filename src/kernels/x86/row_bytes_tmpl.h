@@ -35,6 +35,7 @@ VR_INLINE void vr_first(const struct vr_job *j, vd_vi acc[][VR_NV], const int np
     }
 }
 
+/* Tails that are not usual. */
 static __attribute__((noinline)) void vr_finish_f32(struct vr_job *j, vd_vi acc[][VR_NV], int x, int np)
 {
     const float *scale = j->c->tail.scale + j->block * VD_LANES;
@@ -62,6 +63,16 @@ typedef void vr_tile_fn(struct vr_job *j, int x, int n);
         sums_of(j, acc, x, np, pixel); \
         if (j->c->tail.to_bytes) { \
             vr_finish_u8(j, acc, x, np); \
+        } else if (vr_is_usual(&j->tail, j->residual)) { \
+            const float *scale = j->c->tail.scale + j->block * VD_LANES; \
+            const ptrdiff_t at = (ptrdiff_t)x * VD_LANES; \
+            vd_v sums[np][VR_NV]; \
+            VR_UNROLL \
+            for (int p = 0; p < np; p++) \
+                VR_UNROLL \
+                for (int v = 0; v < VR_NV; v++) \
+                    sums[p][v] = vv_mul(vi_to_f32(acc[p][v]), vv_load(scale + v * VV_LANES)); \
+            vr_finish_tile(&j->tail, sums, (float *)(void *)j->dst + at, j->residual ? j->residual + at : NULL, n, np); \
         } else { /* a copy, so that acc has no address and stays in registers */ \
             vd_vi sums[np][VR_NV]; \
             VR_UNROLL \

@@ -38,6 +38,7 @@ static inline vd_v vv_fma(vd_v a, vd_v b, vd_v c) { return _mm256_fmadd_ps(a, b,
 static inline vd_v vv_sub(vd_v a, vd_v b) { return _mm256_sub_ps(a, b); }
 static inline vd_v vv_nfma(vd_v a, vd_v b, vd_v c) { return _mm256_fnmadd_ps(a, b, c); } /* c - a * b */
 static inline vd_v vv_keep(vd_v v, vd_mask m) { return _mm256_and_ps(v, _mm256_castsi256_ps(m)); } /* 0 where m is off */
+static inline vd_v vv_min_keep(vd_mask m, vd_v a, vd_v b) { return vv_keep(_mm256_min_ps(a, b), m); }
 static inline vd_v vv_pick(vd_mask m, vd_v a, vd_v b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m)); }
 static inline vd_mask vv_nan(vd_v v, vd_mask m) { return _mm256_and_si256(m, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q))); }
 static inline vd_mask vm_or(vd_mask a, vd_mask b) { return _mm256_or_si256(a, b); }

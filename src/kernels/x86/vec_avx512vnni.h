@@ -39,6 +39,7 @@ static inline void vi_store(int32_t *p, vd_vi v) { _mm512_storeu_si512(p, v); }
 static inline void vi_store_some(int32_t *p, vd_mask m, vd_vi v) { _mm512_mask_storeu_epi32(p, m, v); }
 static inline vd_v vi_to_f32(vd_vi v) { return _mm512_cvtepi32_ps(v); }
 static inline vd_v vv_keep(vd_v v, vd_mask m) { return _mm512_maskz_mov_ps(m, v); } /* 0 where m is off */
+static inline vd_v vv_min_keep(vd_mask m, vd_v a, vd_v b) { return _mm512_maskz_min_ps(m, a, b); }
 static inline vd_v vv_pick(vd_mask m, vd_v a, vd_v b) { return _mm512_mask_mov_ps(b, m, a); }
 static inline vd_mask vv_nan(vd_v v, vd_mask m) { return _mm512_mask_cmp_ps_mask(m, v, v, _CMP_UNORD_Q); }
 static inline vd_mask vm_or(vd_mask a, vd_mask b) { return (vd_mask)(a | b); }
