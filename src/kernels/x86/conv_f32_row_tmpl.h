@@ -100,15 +100,18 @@ static __attribute__((noinline)) void vr_finish_row(struct vr_float_job *j, vd_v
         j->tail = t;
 }
 
-/* n: pixels of the tile that are in the row; np: that it makes */
-#define VR_FLOAT_TILE(np, name, sums_of, pixel) \
+/* n: pixels of the tile that are in the row; np: that it makes; quick: usual tails are done in registers, which is much code */
+#define VR_FLOAT_TILE(np, name, quick, sums_of, pixel) \
     static __attribute__((noinline)) void tile_##name(struct vr_float_job *j, int x, int n) \
     { \
         vd_v acc[np][VR_NV], sums[np][VR_NV]; \
         sums_of(j, acc, x, np, pixel); \
-        if (vr_is_usual(&j->tail, j->residual)) { \
+        if (quick && !j->tail.range && vr_is_usual(&j->tail, j->residual)) { \
             const ptrdiff_t at = (ptrdiff_t)x * VD_LANES; \
-            vr_finish_tile(&j->tail, acc, j->dst + at, j->residual ? j->residual + at : NULL, n, np); \
+            if (j->residual) \
+                vr_finish_pixels(&j->tail, acc, j->dst + at, j->residual + at, n, np, 1, 0); \
+            else \
+                vr_finish_pixels(&j->tail, acc, j->dst + at, NULL, n, np, 0, 0); \
             return; \
         } \
         VR_UNROLL \
@@ -119,18 +122,18 @@ static __attribute__((noinline)) void vr_finish_row(struct vr_float_job *j, vd_v
         vr_finish_row(j, sums, x, n); \
     }
 #define VR_FLOAT_TILES(name, sums_of, pixel) \
-    VR_FLOAT_TILE(VR_LARGE, name##_large, sums_of, pixel) \
-    VR_FLOAT_TILE(VR_MIDDLE, name##_middle, sums_of, pixel) \
-    VR_FLOAT_TILE(VR_SMALL, name##_small, sums_of, pixel)
+    VR_FLOAT_TILE(VR_LARGE, name##_large, 1, sums_of, pixel) \
+    VR_FLOAT_TILE(VR_MIDDLE, name##_middle, 0, sums_of, pixel) \
+    VR_FLOAT_TILE(VR_SMALL, name##_small, 0, sums_of, pixel)
 
 VR_FLOAT_TILES(dense1, vr_dense_sums, VD_LANES)
 VR_FLOAT_TILES(dense2, vr_dense_sums, 2 * VD_LANES)
 VR_FLOAT_TILES(first1, vr_dense_sums, 1)
 VR_FLOAT_TILES(first2, vr_dense_sums, 2)
-VR_FLOAT_TILE(VR_SMALL, any, vr_dense_sums, j->pixel)
+VR_FLOAT_TILE(VR_SMALL, any, 0, vr_dense_sums, j->pixel)
 VR_FLOAT_TILES(depthwise1, vr_depthwise_sums, VD_LANES)
 VR_FLOAT_TILES(depthwise2, vr_depthwise_sums, 2 * VD_LANES)
-VR_FLOAT_TILE(VR_SMALL, depthwise_any, vr_depthwise_sums, j->pixel)
+VR_FLOAT_TILE(VR_SMALL, depthwise_any, 0, vr_depthwise_sums, j->pixel)
 
 static void vr_conv_f32(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
                         const float *residual, size_t residual_block, int width)

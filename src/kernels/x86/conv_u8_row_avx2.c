@@ -66,7 +66,7 @@ VR_INLINE void sums_plain(const struct vr_job *j, vd_vi acc[][VR_NV], int x, con
 
 VR_TILES(plain1, sums_plain, VD_LANES)
 VR_TILES(plain2, sums_plain, 2 * VD_LANES)
-VR_TILE(VR_SMALL, plain, sums_plain, j->pixel)
+VR_TILE(VR_SMALL, plain, 0, sums_plain, j->pixel)
 
 static struct vr_job job_of(const struct vd_row_conv *c, const void *const *src, size_t src_block)
 {
@@ -165,7 +165,7 @@ VR_INLINE void sums_first_single(const struct vr_job *j, vd_vi acc[][VR_NV], int
 
 VR_TILES(first1, sums_first, 1)
 VR_TILES(first2, sums_first, 2)
-VR_TILE(VR_SMALL, first_single, sums_first_single, j->pixel)
+VR_TILE(VR_SMALL, first_single, 0, sums_first_single, j->pixel)
 
 static void conv_first(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
                        const float *residual, size_t residual_block, int width)
@@ -212,7 +212,7 @@ VR_INLINE void sums_depthwise(const struct vr_job *j, vd_vi acc[][VR_NV], int x,
 
 VR_TILES(depthwise1, sums_depthwise, VD_LANES)
 VR_TILES(depthwise2, sums_depthwise, 2 * VD_LANES)
-VR_TILE(VR_SMALL, depthwise, sums_depthwise, j->pixel)
+VR_TILE(VR_SMALL, depthwise, 0, sums_depthwise, j->pixel)
 
 static void conv_depthwise(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
                            const float *residual, size_t residual_block, int width)

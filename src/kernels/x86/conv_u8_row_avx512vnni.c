@@ -114,9 +114,9 @@ VR_INLINE void sums_single(const struct vr_job *j, vd_vi acc[][VR_NV], int x, co
     }
 }
 
-VR_TILE(VR_MIDDLE, paired_middle, sums_paired, 0)
-VR_TILE(VR_SMALL, paired_small, sums_paired, 0)
-VR_TILE(VR_SMALL, single, sums_single, j->pixel)
+VR_TILE(VR_MIDDLE, paired_middle, 1, sums_paired, 0)
+VR_TILE(VR_SMALL, paired_small, 0, sums_paired, 0)
+VR_TILE(VR_SMALL, single, 0, sums_single, j->pixel)
 
 static void conv_depthwise(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
                            const float *residual, size_t residual_block, int width)

@@ -80,7 +80,7 @@ VR_TILES(dense1, vr_sums, VD_LANES)
 VR_TILES(dense2, vr_sums, 2 * VD_LANES)
 VR_TILES(first1, vr_sums, 1)
 VR_TILES(first2, vr_sums, 2)
-VR_TILE(VR_SMALL, any, vr_sums, j->pixel)
+VR_TILE(VR_SMALL, any, 0, vr_sums, j->pixel)
 
 static void vr_conv_u8(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
                        const float *residual, size_t residual_block, int width)

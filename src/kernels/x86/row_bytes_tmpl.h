@@ -55,15 +55,15 @@ static __attribute__((noinline)) void vr_finish_f32(struct vr_job *j, vd_vi acc[
 
 typedef void vr_tile_fn(struct vr_job *j, int x, int n);
 
-/* n: pixels of the tile that are in the row; sums: vr_sums or another that makes them. */
-#define VR_TILE(np, name, sums_of, pixel) \
+/* n: pixels of the tile that are in the row; quick: usual fp32 tails are done in registers, which is much code; sums: vr_sums or another that makes them. */
+#define VR_TILE(np, name, quick, sums_of, pixel) \
     static __attribute__((noinline)) void tile_##name(struct vr_job *j, int x, int n) \
     { \
         vd_vi acc[np][VR_NV]; \
         sums_of(j, acc, x, np, pixel); \
         if (j->c->tail.to_bytes) { \
             vr_finish_u8(j, acc, x, np); \
-        } else if (vr_is_usual(&j->tail, j->residual)) { \
+        } else if (quick && vr_is_usual(&j->tail, j->residual)) { \
             const float *scale = j->c->tail.scale + j->block * VD_LANES; \
             const ptrdiff_t at = (ptrdiff_t)x * VD_LANES; \
             vd_v sums[np][VR_NV]; \
@@ -84,9 +84,9 @@ typedef void vr_tile_fn(struct vr_job *j, int x, int n);
         } \
     }
 #define VR_TILES(name, sums_of, pixel) \
-    VR_TILE(VR_LARGE, name##_large, sums_of, pixel) \
-    VR_TILE(VR_MIDDLE, name##_middle, sums_of, pixel) \
-    VR_TILE(VR_SMALL, name##_small, sums_of, pixel)
+    VR_TILE(VR_LARGE, name##_large, 1, sums_of, pixel) \
+    VR_TILE(VR_MIDDLE, name##_middle, 0, sums_of, pixel) \
+    VR_TILE(VR_SMALL, name##_small, 0, sums_of, pixel)
 #define VR_TILE_NAMES(name) {tile_##name##_large, tile_##name##_middle, tile_##name##_small}
 
 /* The tiles of all blocks of a row; fn: the large, middle and small one; the first two may be NULL. block: bytes of weights of one. */

@@ -115,7 +115,7 @@ VR_INLINE void vr_finish_pixels(struct vr_tail *tail, vd_v acc[][VR_NV], float *
     for (int p = 0; p < np; p++)
         VR_UNROLL
         for (int v = 0; v < VR_NV; v++)
-            vr_finish_vector(&t, acc[p][v], v, out + p * VD_LANES + v * VV_LANES, residual + (second ? p * VD_LANES + v * VV_LANES : 0),
+            vr_finish_vector(&t, acc[p][v], v, out + p * VD_LANES + v * VV_LANES, second ? residual + p * VD_LANES + v * VV_LANES : NULL,
                              second, range, p < n);
     if (range) {
         tail->lowest = t.lowest;
@@ -132,9 +132,9 @@ VR_INLINE void vr_finish_tile(struct vr_tail *t, vd_v acc[][VR_NV], float *out, 
     else if (residual)
         vr_finish_pixels(t, acc, out, residual, n, np, 1, 0);
     else if (t->range)
-        vr_finish_pixels(t, acc, out, out, n, np, 0, 1);
+        vr_finish_pixels(t, acc, out, NULL, n, np, 0, 1);
     else
-        vr_finish_pixels(t, acc, out, out, n, np, 0, 0);
+        vr_finish_pixels(t, acc, out, NULL, n, np, 0, 0);
 }
 
 /* Pixels that the next tile takes: its last ones may lie past the row, but not past the slack. */
