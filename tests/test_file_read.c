@@ -56,6 +56,52 @@ static void test_read(void **state)
     assert_int_equal(open_fds(), fds);
 }
 
+/* Part by part, and no link on the way: what resolved a path looked at it before. */
+static void test_read_real(void **state)
+{
+    char real[PATH_MAX], path[PATH_MAX + 20];
+    uint8_t *data;
+    size_t size;
+    int fds = open_fds();
+
+    (void)state;
+    assert_non_null(realpath(dir.path, real));
+    assert_int_equal(mkdir(temp_path(&dir, "real"), 0755), 0);
+    assert_true(temp_put(temp_path(&dir, "real/f"), "abc", 3));
+    assert_int_equal(symlink("f", temp_path(&dir, "real/link")) | symlink("real", temp_path(&dir, "way")) |
+                         symlink("circle", temp_path(&dir, "circle")), 0);
+    static const struct { const char *name; int rc, rc_given; } c[] = {
+        {"real/f", 0, 0},
+        {"//real//f", 0, 0},
+        {"real/link", -ENOENT, 0},
+        {"way/f", -ENOENT, 0},
+        {"way/link", -ENOENT, 0},
+        {"circle", -ENOENT, -ENOENT},
+        {"real/none", -ENOENT, -ENOENT},
+        {"none/f", -ENOENT, -ENOENT},
+        {"real/f/x", -ENOENT, -ENOENT},
+        {"real", -ENOENT, -ENOENT},
+    };
+    for (size_t i = 0; i < sizeof c / sizeof c[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", real, c[i].name);
+        int rc = vd_file_read_real(path, 10, &data, &size), given;
+        if (rc != c[i].rc)
+            fail_msg("%s: %d: %s", c[i].name, rc, vd_reason());
+        vd_free(data);
+        given = vd_file_read(path, 10, &data, &size);
+        if (given != c[i].rc_given)
+            fail_msg("%s: %d: %s", c[i].name, given, vd_reason());
+        assert_true(given ? !data && !size : size == 3 && !memcmp(data, "abc", 4));
+        vd_free(data);
+    }
+    memset(path, 'n', 300);
+    path[0] = '/';
+    path[300] = 0;
+    assert_int_equal(vd_file_read_real(path, 10, &data, &size), -ENAMETOOLONG);
+    assert_int_equal(vd_file_read_real("/", 10, &data, &size), -ENOENT);
+    assert_int_equal(open_fds(), fds);
+}
+
 static void test_read_refusals(void **state)
 {
     (void)state;
@@ -162,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_DIR(test_read),
+        WITH_DIR(test_read_real),
         WITH_DIR(test_read_refusals),
         WITH_DIR(test_read_faults),
         WITH_DIR(test_questions),

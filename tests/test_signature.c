@@ -2,6 +2,8 @@
 /* Signatures and trusted keys: what is refused, and that nothing opens then. Interoperation with minisign is process/test_signed.py's. */
 #include <errno.h>
 
+#include <sodium.h>
+
 #include "signed_folder.h"
 #include "vmaf_dnn/vmaf_dnn.h"
 
@@ -115,6 +117,48 @@ static void test_form(void **state)
     assert_int_equal(check("hi\n", s, strlen(s), &t), -EKEYREJECTED);
     for (size_t n = 0; n < strlen(minisign_sig); n++)
         assert_int_equal(check("hi\n", minisign_sig, n, &t), -EKEYREJECTED);
+}
+
+/* The order of the group; a signature's second half plus it verifies wherever that half is not held to be below it. */
+static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, [31] = 0x10};
+
+static int check_with(const uint8_t sig[64], const uint8_t key[32])
+{
+    char text[VD_SIGNATURE_TEXT];
+    const char *line2 = strchr(minisign_sig, '\n') + 1;
+    uint8_t b[74];
+    char base64[128];
+    struct vd_trusted t = one_key(minisign_pub);
+
+    if (key)
+        memcpy(t.key[0].key, key, 32);
+    assert_true(vd_base64(line2, 100, b, sizeof b));
+    if (sig)
+        memcpy(b + 10, sig, 64);
+    sodium_bin2base64(base64, sizeof base64, b, sizeof b, sodium_base64_VARIANT_ORIGINAL);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(line2 - minisign_sig), minisign_sig, base64, line2 + 100);
+    return check("hi\n", text, strlen(text), &t);
+}
+
+/* Another spelling of a good signature, and keys for which anything is one. */
+static void test_malleable(void **state)
+{
+    uint8_t b[74], zero[64] = {0}, identity[64] = {1};
+    unsigned carry = 0;
+
+    (void)state;
+    assert_int_equal(check_with(NULL, NULL), 0);
+    assert_true(vd_base64(strchr(minisign_sig, '\n') + 1, 100, b, sizeof b));
+    for (int i = 0; i < 32; i++) {
+        carry += b[42 + i] + order[i];
+        b[42 + i] = (uint8_t)carry;
+        carry >>= 8;
+    }
+    assert_int_equal(carry, 0);
+    assert_int_equal(check_with(b + 10, NULL), -EKEYREJECTED);
+    assert_int_equal(check_with(zero, zero), -EKEYREJECTED);
+    assert_int_equal(check_with(identity, identity), -EKEYREJECTED);
+    assert_int_equal(check_with(zero, NULL), -EKEYREJECTED);
 }
 
 static void test_public_key_form(void **state)
@@ -464,6 +508,7 @@ int main(void)
 #define WITH_FOLDER(t) cmocka_unit_test_setup_teardown(t, signed_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_minisign), cmocka_unit_test(test_form), cmocka_unit_test(test_public_key_form),
+        cmocka_unit_test(test_malleable),
         WITH_FOLDER(test_unsigned),      WITH_FOLDER(test_keys),      WITH_FOLDER(test_purpose),
         WITH_FOLDER(test_sidecar),       WITH_FOLDER(test_versions),  WITH_FOLDER(test_prepare),
         WITH_FOLDER(test_no_memory),

@@ -110,7 +110,7 @@ def argv_of(name, m, work):
             # a path is looked at itself, an id is what opens
             "inspect": ["inspect", "--registry", m.folder / "registry.json", STEM],
             "bench": ["bench", "--runs", "1", "--size", "16x16", model],
-            "gate": ["gate", model],
+            "gate": ["gate", "--compat", model],
             "quantize": ["quantize", "dynamic", model, "-o", out],
             "verify": ["verify", model]}[name]
 

@@ -210,7 +210,7 @@ def commands(folder):
             "run": (["run", model, "--in", folder / "x.npy", "--out", out], REFUSED),
             "inspect": (["inspect", model], REFUSED),
             "bench": (["bench", "--runs", "1", "--size", "32x32", model], REFUSED),
-            "gate": (["gate", model, "--json", out], 2),
+            "gate": (["gate", "--compat", model, "--json", out], 2),
             "quantize": (["quantize", "dynamic", model, "-o", out], REFUSED),
             "verify": (["verify", model], NO)}
 
@@ -289,7 +289,7 @@ def test_sidecar_that_was_edited(signed):
 def test_registry_in_the_environment_by_id(signed):
     env = {**os.environ, "VMAF_DNN_REGISTRY": str(signed / "registry.json"), "VMAF_DNN_TRUSTED_KEYS": str(signed / "keys")}
     assert b"pinned" in command("inspect", "--sandbox=require", "learned_filter_v1", env=env).stdout
-    command("gate", "--sandbox=require", "--all", env=env)
+    command("gate", "--compat", "--sandbox=require", "--all", env=env)
     command("verify", "--sandbox=require", "--all", env=env)
     (signed / "registry.json.minisig").unlink()
     command("inspect", "learned_filter_v1", env=env, code=REFUSED)
