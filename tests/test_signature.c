@@ -86,6 +86,8 @@ static void test_form(void **state)
         {"ZCwE=", "ZCwF=", "second line"}, /* bits behind the last byte */
         {"ZCwE=", "ZCwE=\r", "second line"},
         {"ZCwE=", "ZCwE==", "second line"},
+        {"BX/OT", "BX\xafOT", "second line"}, /* which libsodium's decoder takes for a slash */
+        {"W5uMX", "W5uM\xd8", "second line"},
         {"trusted comment: t", "trusted comment:t", "third line"},
         {"\tfile", "\x01" "file", "third line"},
         {"\tfile", " file", "does not fit"},

@@ -35,7 +35,8 @@ bool vd_line(struct vd_lines *l, const char *prefix, size_t most, const char **l
     return true;
 }
 
-/* Decoders take some texts that no encoder makes; what is encoded again must be what was there. */
+/* libsodium 1.0.18 takes some bytes from 128 for a letter (0xaf for /), and others take bits behind the last byte: what is encoded again
+ * must be what was there. */
 bool vd_base64(const char *text, size_t n, uint8_t *bytes, size_t size)
 {
     char again[256];
