@@ -87,7 +87,7 @@ static void test_form(void **state)
         {"ZCwE=", "ZCwE=\r", "second line"},
         {"ZCwE=", "ZCwE==", "second line"},
         {"BX/OT", "BX\xafOT", "second line"}, /* which libsodium's decoder takes for a slash */
-        {"W5uMX", "W5uM\xd8", "second line"},
+        {"A53biuev", "A53\xe2iuev", "second line"},
         {"trusted comment: t", "trusted comment:t", "third line"},
         {"\tfile", "\x01" "file", "third line"},
         {"\tfile", " file", "does not fit"},
