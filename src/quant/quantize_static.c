@@ -248,7 +248,7 @@ static const char *int_bias(struct vd_static *s, const struct layer *l, float sx
         q[c] = (int32_t)rint((double)l->bias[c] / (double)(*steps)[c]); /* at most 2^30 and a little: see weight_scales() */
     }
     const int64_t dim = (int64_t)l->m;
-    return initialiser(s, fresh(s, text(s, "%s_bias_q", l->n->out[0])), VD_S32, 1, &dim, q);
+    return initialiser(s, fresh(s, text(s, "%s_bq", l->n->out[0])), VD_S32, 1, &dim, q);
 }
 
 /* --- the layers */
@@ -292,9 +292,9 @@ static void conv_bytes(struct vd_static *s, int i, struct layer *l)
         if (!s->o->per_tensor)
             set_attr(s, made, "axis", 0);
         if (b) {
-            const char *b_scale = initialiser(s, fresh(s, text(s, "%s_bias_scale", n->out[0])), VD_F32, s->o->per_tensor ? 0 : 1,
+            const char *b_scale = initialiser(s, fresh(s, text(s, "%s_bs", n->out[0])), VD_F32, s->o->per_tensor ? 0 : 1,
                                               (const int64_t[]){(int64_t)l->m}, steps);
-            b_dq = fresh(s, text(s, "%s_bias_dq", n->out[0]));
+            b_dq = fresh(s, text(s, "%s_b", n->out[0]));
             made = node(s, "DequantizeLinear", "", VD_NAMES(b, b_scale), VD_NAMES(b_dq));
             if (!s->o->per_tensor)
                 set_attr(s, made, "axis", 0);
