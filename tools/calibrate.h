@@ -38,17 +38,13 @@ enum { VD_OPT_CALIBRATION = 1100, VD_OPT_FRAMES, VD_OPT_SEED, VD_OPT_SIZE, VD_OP
 #define VD_CALIBRATE_HELP \
     "  --frames N            so many frames of each clip, drawn with the seed (default: all)\n" \
     "  --seed N              of that draw (default: 0)\n" \
-    "  --size WxH            clips are raw samples of this size (default: y4m, .npy, .npz" VD_LIBAV_HELP ")\n" \
+    "  --size WxH            clips are raw samples of this size (default: y4m, .npy, .npz, and what\n" \
+    "                        libavformat reads in builds with -Dlibav=enabled)\n" \
     "  --pix_fmt FORMAT      of raw samples, as ffmpeg names it: gray (default), yuv420p, yuv420p10le, ...\n" \
     "  --equalize on|off     cross-layer equalisation: channels of an activation are brought to one range by weights\n" \
     "                        before and behind it, the model stays the same function (default: on)\n" \
     "  --threads N           worker threads (default: as many as this process may use)\n" \
     "  --kernels NAME        kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n"
-#ifdef VD_HAVE_LIBAV
-#define VD_LIBAV_HELP ", or what\n                        libavformat reads"
-#else
-#define VD_LIBAV_HELP ""
-#endif
 /* As vd_run_option(). */
 int vd_calibrate_option(const struct vd_cmd *c, int opt, const char *arg, struct vd_calibrate_args *a);
 void vd_calibrate_allow(struct vd_sandbox *s, const struct vd_calibrate_args *a);
