@@ -297,8 +297,11 @@ def test_excluded_and_overridden(clips, tmp_path):
     made = {o: n for n in m.graph.node for o in n.output}
     left = [n for n in m.graph.node if n.name == names[1]]
     assert len(left) == 1 and left[0].op_type == "Conv" and left[0].input[1] not in made
+    # Without ONNX Runtime's optimiser, which would quantise the fp32 layer's weights by itself. The last bit of a sum in fp32 decides some of the
+    # roundings behind it, one step apart.
     x = picture(0)[None, None]
-    assert np.allclose(ort_session(tmp_path / "q.onnx").run(None, {"x": x})[0], Session(tmp_path / "q.onnx").run({"x": x})[0], atol=2e-6)
+    here, there = Session(tmp_path / "q.onnx").run({"x": x})[0], ort_session(tmp_path / "q.onnx", False).run(None, {"x": x})[0]
+    assert np.abs(here - there).max() < 4e-3 and np.abs(here - there).mean() < 1e-4
     tensor = next(n for n in m.graph.node if n.op_type == "QuantizeLinear" and n.input[0] != "x").input[0]
     (tmp_path / "o.json").write_text(json.dumps({tensor: [{"scale": 0.03125, "zero_point": 100}]}))
     command("quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", "-f", "--overrides", tmp_path / "o.json")
