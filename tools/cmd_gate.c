@@ -8,7 +8,6 @@
 #include <jansson.h>
 
 #include "cmd.h"
-#include "common/bytes.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "gate/gate.h"
@@ -31,12 +30,14 @@ static const char help[] =
     "score its error. The limits are quant_gate of the registry, else the defaults of docs/formats.md.\n"
     "\n"
     "  --all               every model of the registry; the default when no model is named\n"
-    "  --clip FILE         also frames of a y4m clip (- is standard input), or an .npy stack; may be given again. A filter\n"
-    "                      sees them whole, a model of a fixed size a window of each\n"
+    "  --clip FILE         also frames of a clip: y4m (- is standard input), raw with --size, what libav decodes where the\n"
+    "                      build has it, or an .npy stack; may be given again. A filter sees them whole, a model of a fixed\n"
+    "                      size a window of each\n"
     "  --array [INPUT=]FILE  an .npy stack of samples, [N,...] of the input's shape; uint8 is divided by 255. Once for each\n"
     "                      input of a model that has several\n"
     "  --frames N          how many frames of each clip or stack, drawn by --seed (default: 32; 0: all). They are held in\n"
     "                      memory\n"
+    "  --size WxH          of raw clips; --pix-fmt FORMAT their samples: gray (default), gray10le, yuv420p, yuv420p10le, ...\n"
     "  --degrade           the clips are clean: damage them as the filter's sidecar says (degradation), so that there is\n"
     "                      something to gain\n"
     "  --samples N         of noise and of synthetic pictures, instead of 16 and 12; the line stays that of the first 16\n"
@@ -85,8 +86,7 @@ struct job {
     const char *out[N_OUT]; /* NULL: not asked for */
     struct { const char *path; bool array; } file[MAX_FILES];
     int n_file;
-    long frames;
-    bool degrade;
+    struct vd_clip_opts clip;
     bool all, over, other, force, explain;
     json_t *list;
 };
@@ -121,20 +121,22 @@ static int sound(const struct job *j, char *const *model)
         return vd_usage(c, "--all is every model, and '%s' is one: give one or the other", first);
     if (j->o.compat && (j->n_file || j->o.samples))
         return vd_usage(c, "--compat is ADR-0174's samples and nothing else: no --clip, --array or --samples beside it");
-    if (j->degrade && !j->n_file)
+    if (j->clip.degrade && !j->n_file)
         return vd_usage(c, "--degrade damages the frames of clips, and there is no --clip");
     return 0;
 }
 
 static int parse(int argc, char **argv, struct job *j)
 {
-    enum { OPT_ALL = 1, OPT_BUDGET, OPT_CLIP, OPT_ARRAY, OPT_FRAMES, OPT_DEGRADE, OPT_SAMPLES, OPT_SEED, OPT_COMPAT, OPT_EXPLAIN, OPT_OUT = 200 };
+    enum { OPT_ALL = 1, OPT_BUDGET, OPT_CLIP, OPT_ARRAY, OPT_FRAMES, OPT_DEGRADE, OPT_SAMPLES, OPT_SEED, OPT_COMPAT, OPT_SIZE, OPT_PIX_FMT, OPT_EXPLAIN, OPT_OUT = 200 };
     static const struct option longs[] = {
         {"all", no_argument, NULL, OPT_ALL},
         {"clip", required_argument, NULL, OPT_CLIP},
         {"array", required_argument, NULL, OPT_ARRAY},
         {"frames", required_argument, NULL, OPT_FRAMES},
         {"degrade", no_argument, NULL, OPT_DEGRADE},
+        {"size", required_argument, NULL, OPT_SIZE},
+        {"pix-fmt", required_argument, NULL, OPT_PIX_FMT},
         {"samples", required_argument, NULL, OPT_SAMPLES},
         {"seed", required_argument, NULL, OPT_SEED},
         {"budget", required_argument, NULL, OPT_BUDGET},
@@ -164,9 +166,14 @@ static int parse(int argc, char **argv, struct job *j)
                 return EXIT_OTHER;
             break;
         case OPT_FRAMES:
-            if (!vd_parse_int(optarg, 0, VD_MAX_SAMPLES, &j->frames))
+            if (!vd_parse_int(optarg, 0, VD_MAX_SAMPLES, &j->clip.frames))
                 return vd_usage(c, "--frames %s: a number from 1 to %d, or 0 for all", optarg, VD_MAX_SAMPLES);
             break;
+        case OPT_SIZE:
+            if (!vd_parse_size(optarg, &j->clip.w, &j->clip.h))
+                return vd_usage(c, "--size %s: WIDTHxHEIGHT", optarg);
+            break;
+        case OPT_PIX_FMT: j->clip.pix_fmt = optarg; break;
         case OPT_SAMPLES:
             if (!vd_parse_int(optarg, VD_RECORD_SAMPLES, VD_MAX_SAMPLES, &n))
                 return vd_usage(c, "--samples %s: a number from %d to %d", optarg, VD_RECORD_SAMPLES, VD_MAX_SAMPLES);
@@ -177,7 +184,7 @@ static int parse(int argc, char **argv, struct job *j)
                 return vd_usage(c, "--seed %s: a whole number from 0", optarg);
             j->o.seed = (uint64_t)n;
             break;
-        case OPT_DEGRADE: j->degrade = true; break;
+        case OPT_DEGRADE: j->clip.degrade = true; break;
         case OPT_COMPAT: j->o.compat = true; break;
         case OPT_EXPLAIN: j->explain = true; break;
         case OPT_BUDGET:
@@ -222,47 +229,6 @@ static void put_error(struct job *j, const char *model, int rc)
     vd_json_append(j->list, o);
 }
 
-static int put_text(const char *s, size_t n, void *buf)
-{
-    vd_put(buf, s, n);
-    return 0;
-}
-
-static int write_out(const char *path, const char *text, size_t n)
-{
-    struct vd_sink sink;
-    int rc = vd_sink_open(&sink, path);
-
-    if (!rc && !(rc = vd_sink_write(&sink, text, n)))
-        return vd_sink_commit(&sink);
-    vd_sink_abort(&sink);
-    return rc;
-}
-
-/* Takes json, which may be NULL: no memory. */
-static int write_json(const char *path, json_t *json)
-{
-    struct vd_buf text = {0}; /* not json_dumps(), which goes on without a key that it had no room for */
-    const bool whole = json && !vd_json_lost() && !json_dump_callback(json, put_text, &text, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-
-    vd_put_u8(&text, '\n');
-    int rc = whole && !text.bad ? write_out(path, (const char *)text.data, text.size) : vd_nomem(text.size);
-    vd_free(text.data);
-    json_decref(json);
-    return rc;
-}
-
-static int write_html(const char *path, const struct vd_gate_result *r, const struct vd_explain *e)
-{
-    struct vd_buf b = {0};
-    int rc = vd_gate_html(&b, r, e);
-
-    if (!rc)
-        rc = write_out(path, (const char *)b.data, b.size);
-    vd_free(b.data);
-    return rc;
-}
-
 /* What explains a verdict: asked for, or worth the time since the model did not pass. */
 static int explain(struct job *j, const struct vd_gate_result *r, json_t *o)
 {
@@ -285,11 +251,11 @@ static int explain(struct job *j, const struct vd_gate_result *r, json_t *o)
     if (o)
         vd_explain_json(o, &e);
     if (j->out[OUT_HTML])
-        rc = write_html(j->out[OUT_HTML], r, &e);
+        rc = vd_report_html(j->out[OUT_HTML], r, &e);
     if (!rc && j->out[OUT_NODE_DATA])
-        rc = write_json(j->out[OUT_NODE_DATA], vd_node_data(r, &e));
+        rc = vd_report_json(j->out[OUT_NODE_DATA], vd_node_data(r, &e));
     if (!rc && j->out[OUT_TRACE] && !(rc = vd_trace(r, &j->o, &e, &t))) {
-        rc = write_json(j->out[OUT_TRACE], vd_trace_json(&t));
+        rc = vd_report_json(j->out[OUT_TRACE], vd_trace_json(&t));
         vd_trace_free(&t);
     }
     vd_explain_free(&e);
@@ -420,9 +386,10 @@ static int read_files(struct job *j)
 {
     int rc = 0;
 
+    j->clip.seed = j->o.seed;
     for (int i = 0; !rc && i < j->n_file; i++)
-        rc = j->file[i].array ? vd_sources_add_array(&j->sources, j->file[i].path, j->frames, j->o.seed)
-                              : vd_sources_add_clip(&j->sources, j->file[i].path, j->frames, j->o.seed, j->degrade);
+        rc = j->file[i].array ? vd_sources_add_array(&j->sources, j->file[i].path, j->clip.frames, j->o.seed)
+                              : vd_sources_add_clip(&j->sources, j->file[i].path, &j->clip);
     j->o.source = j->sources.list;
     j->o.n_source = j->sources.n;
     return vd_report(rc);
@@ -442,7 +409,7 @@ static int prepare(struct job *j, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    struct job j = {.o = {.budget = -1}, .frames = DEFAULT_FRAMES, .lines = stdout, .list = json_array()};
+    struct job j = {.o = {.budget = -1}, .clip = {.frames = DEFAULT_FRAMES}, .lines = stdout, .list = json_array()};
     int rc = 0, code = prepare(&j, argc, argv);
 
     if (!code && j.all)
@@ -450,7 +417,7 @@ static int run(int argc, char **argv)
     for (int i = optind; !code && i < argc; i++)
         gate_one(&j, argv[i]);
     if (!code && !rc && j.out[OUT_JSON])
-        rc = write_json(j.out[OUT_JSON], json_incref(j.list));
+        rc = vd_report_json(j.out[OUT_JSON], json_incref(j.list));
     json_decref(j.list);
     vd_sources_free(&j.sources);
     if (rc) {

@@ -34,4 +34,8 @@ json_t *vd_trace_json(const struct vd_trace *t); /* the trace event format, with
 struct vd_buf;
 int vd_gate_html(struct vd_buf *b, const struct vd_gate_result *r, const struct vd_explain *e);
 
+/* gate_out.c: to a file, whole or not at all; - is standard output. json is taken, and may be NULL: no memory. */
+int vd_report_json(const char *path, json_t *json);
+int vd_report_html(const char *path, const struct vd_gate_result *r, const struct vd_explain *e);
+
 #endif

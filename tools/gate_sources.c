@@ -11,6 +11,7 @@
 #include "common/mem.h"
 #include "common/random.h"
 #include "common/status.h"
+#include "frames.h"
 #include "io/npy.h"
 #include "io/stream.h"
 #include "io/y4m.h"
@@ -23,8 +24,8 @@ struct luma { int64_t number; void *data; };
 struct vd_source_body {
     /* A clip. */
     struct luma *luma;
-    size_t n_luma;
-    int depth, bytes;
+    size_t n_luma, room;
+    int depth, bytes; /* bytes 4: float32, 0..1 */
     /* Arrays. */
     struct { char *input; struct vd_npy a; } array[MAX_ARRAYS];
     size_t n_array;
@@ -73,6 +74,35 @@ static int add(struct vd_sources *s, struct vd_source_body **body, struct vd_gat
 
 /* --- clips */
 
+/* The slot of frame i, with room for size bytes; NULL and *rc 0: it is not taken. */
+static struct luma *take(struct vd_source_body *b, struct vd_rng *rng, int64_t i, long frames, size_t size, int *rc)
+{
+    const int64_t slot = frames ? slot_of(rng, i, frames) : i;
+    *rc = 0;
+    if (slot < 0)
+        return NULL;
+    if ((size_t)slot == b->room) {
+        const size_t room = b->room ? b->room * 2 : 16;
+        struct luma *more = vd_realloc(b->luma, room, sizeof(*more));
+        if (!more) {
+            *rc = vd_nomem(room * sizeof(*more));
+            return NULL;
+        }
+        b->luma = more;
+        b->room = room;
+    }
+    struct luma *l = &b->luma[slot];
+    if ((size_t)slot == b->n_luma) {
+        if (!(l->data = vd_malloc(size))) {
+            *rc = vd_nomem(size);
+            return NULL;
+        }
+        b->n_luma++;
+    }
+    l->number = i;
+    return l;
+}
+
 static int next_frame(void *ctx, float *const *sample, int64_t *number)
 {
     struct vd_source_body *b = ctx;
@@ -82,44 +112,71 @@ static int next_frame(void *ctx, float *const *sample, int64_t *number)
     const size_t n = (size_t)b->n_pick; /* elements of a plane */
     const float top = (float)((1 << b->depth) - 1);
     for (size_t i = 0; i < n; i++)
-        sample[0][i] = (float)(b->bytes == 1 ? ((const uint8_t *)l->data)[i] : ((const uint16_t *)l->data)[i]) / top;
+        sample[0][i] = b->bytes == 4 ? ((const float *)l->data)[i] : (float)(b->bytes == 1 ? ((const uint8_t *)l->data)[i] : ((const uint16_t *)l->data)[i]) / top;
     *number = l->number;
     return 1;
 }
 
-static int read_clip(struct vd_source_body *b, struct vd_y4m *y, long frames, uint64_t seed)
+static int read_y4m(struct vd_source_body *b, struct vd_y4m *y, long frames, uint64_t seed)
 {
     struct vd_rng rng;
-    size_t room = 0;
     int rc;
     vd_rng_seed(&rng, seed);
     while ((rc = vd_y4m_next(y)) > 0) {
-        const int64_t i = y->frames - 1, slot = frames ? slot_of(&rng, i, frames) : i;
-        if (slot < 0)
+        int failed;
+        struct luma *l = take(b, &rng, y->frames - 1, frames, y->plane_size[0], &failed);
+        if (failed)
+            return failed;
+        if (!l)
             continue;
-        if ((size_t)slot == room) {
-            struct luma *more = vd_realloc(b->luma, room ? room * 2 : 16, sizeof(*more));
-            if (!more)
-                return vd_nomem(room * sizeof(*more));
-            b->luma = more;
-            room = room ? room * 2 : 16;
-        }
-        struct luma *l = &b->luma[slot];
-        if ((size_t)slot == b->n_luma) {
-            if (!(l->data = vd_malloc(y->plane_size[0])))
-                return vd_nomem(y->plane_size[0]);
-            b->n_luma++;
-        }
-        l->number = i;
         memcpy(l->data, y->plane[0], y->plane_size[0]);
-        if (y->bytes == 2)
-            for (size_t k = 0; k < y->plane_size[0] / 2; k++)
-                if (((const uint16_t *)l->data)[k] >> y->depth)
-                    return vd_fail(EBADMSG, "frame %lld: a sample is over %d bits", (long long)i, y->depth);
+        for (size_t k = 0; y->bytes == 2 && k < y->plane_size[0] / 2; k++)
+            if (((const uint16_t *)l->data)[k] >> y->depth)
+                return vd_fail(EBADMSG, "frame %lld: a sample is over %d bits", (long long)(y->frames - 1), y->depth);
     }
-    if (b->n_luma)
-        qsort(b->luma, b->n_luma, sizeof(*b->luma), by_number);
     return rc;
+}
+
+/* What frames.h reads besides: raw samples, and what libav decodes. It gives the inputs of a model, and the one here takes pictures of any size. */
+struct other { struct vd_source_body *b; struct vd_gate_source *src; struct vd_rng rng; long frames; int64_t seen; };
+
+static int take_picture(void *arg, const struct vd_tensor *in, bool pictures)
+{
+    struct other *o = arg;
+    const int w = (int)in->dim[3], h = (int)in->dim[2];
+    int rc;
+    (void)pictures;
+    if (!o->seen) {
+        o->src->w = w;
+        o->src->h = h;
+        o->b->n_pick = (int64_t)w * h;
+    } else if (w != o->src->w || h != o->src->h) {
+        return vd_fail(ENOTSUP, "frame %lld is %dx%d, and those before it are %dx%d", (long long)o->seen, w, h, o->src->w, o->src->h);
+    }
+    struct luma *l = take(o->b, &o->rng, o->seen++, o->frames, vd_tensor_bytes(in), &rc);
+    if (l)
+        memcpy(l->data, in->data, vd_tensor_bytes(in));
+    return rc;
+}
+
+static int read_other(struct vd_source_body *b, struct vd_gate_source *src, const char *path, const struct vd_clip_opts *c)
+{
+    struct vd_onnx_value in = {.name = "picture", .type = VD_F32, .rank = 4, .dim = {1, 1, -1, -1}};
+    const struct vd_onnx_model m = {.in = &in, .n_in = 1};
+    const struct vd_frames_opts opts = {.w = c->w, .h = c->h, .pix_fmt = c->pix_fmt};
+    struct other o = {.b = b, .src = src, .frames = c->frames};
+    struct vd_frames_done done;
+    vd_rng_seed(&o.rng, c->seed);
+    b->bytes = 4;
+    return vd_frames_read(path, &m, &opts, take_picture, &o, &done);
+}
+
+/* A file that does not begin as y4m does. What cannot be looked into (a pipe) can be nothing else. */
+static bool is_other(int fd)
+{
+    char head[9];
+    const ssize_t n = pread(fd, head, sizeof head, 0);
+    return n > 0 && (n < (ssize_t)sizeof head || memcmp(head, "YUV4MPEG2", sizeof head));
 }
 
 static bool is_npy(const char *path)
@@ -128,10 +185,10 @@ static bool is_npy(const char *path)
     return n > 4 && !strcmp(path + n - 4, ".npy");
 }
 
-int vd_sources_add_clip(struct vd_sources *s, const char *path, long frames, uint64_t seed, bool degrade)
+int vd_sources_add_clip(struct vd_sources *s, const char *path, const struct vd_clip_opts *c)
 {
     if (is_npy(path))
-        return vd_sources_add_array(s, path, frames, seed);
+        return vd_sources_add_array(s, path, c->frames, c->seed);
     struct vd_source_body *b;
     struct vd_gate_source *src;
     struct vd_y4m y;
@@ -140,23 +197,30 @@ int vd_sources_add_clip(struct vd_sources *s, const char *path, long frames, uin
     if (rc)
         return rc;
     src->name = standard ? "standard input" : path;
+    src->degrade = c->degrade;
+    src->next = next_frame;
     if ((fd = vd_clip_open(path)) < 0)
         return fd;
-    rc = vd_y4m_open(&y, vd_read_fd, &fd, src->name, true);
-    if (!rc) {
-        src->w = y.width;
-        src->h = y.height;
-        b->depth = y.depth;
-        b->bytes = y.bytes;
-        b->n_pick = (int64_t)y.width * y.height;
-        rc = read_clip(b, &y, frames, seed);
-        vd_y4m_close(&y);
-    }
-    if (!standard)
+    if (!standard && is_other(fd)) {
         close(fd);
+        rc = read_other(b, src, path, c);
+    } else {
+        rc = vd_y4m_open(&y, vd_read_fd, &fd, src->name, true);
+        if (!rc) {
+            src->w = y.width;
+            src->h = y.height;
+            b->depth = y.depth;
+            b->bytes = y.bytes;
+            b->n_pick = (int64_t)y.width * y.height;
+            rc = read_y4m(b, &y, c->frames, c->seed);
+            vd_y4m_close(&y);
+        }
+        if (!standard)
+            close(fd);
+    }
+    if (b->n_luma)
+        qsort(b->luma, b->n_luma, sizeof(*b->luma), by_number);
     src->n = (int64_t)b->n_luma;
-    src->degrade = degrade;
-    src->next = next_frame;
     return rc ? rc : src->n ? 0 : vd_fail(EBADMSG, "%s: no frames in it", src->name);
 }
 

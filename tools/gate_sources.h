@@ -13,9 +13,16 @@ struct vd_sources {
     struct vd_source_body *body; /* of each */
 };
 
-/* y4m, or an .npy stack for a model with one input. path - is standard input. frames 0: all of them, which holds them all in memory.
- * Errors of vd_y4m_open() and vd_npy_load(). */
-int vd_sources_add_clip(struct vd_sources *s, const char *path, long frames, uint64_t seed, bool degrade);
+struct vd_clip_opts {
+    long frames; /* 0: all of them, which holds them all in memory */
+    uint64_t seed;
+    bool degrade;
+    int w, h;            /* of raw samples; 0 */
+    const char *pix_fmt; /* of raw samples, as in frames.h; NULL: gray */
+};
+/* y4m, what frames.h reads besides it, or an .npy stack for a model with one input. path - is y4m on standard input. Errors of
+ * vd_y4m_open(), vd_frames_read() and vd_npy_load(). */
+int vd_sources_add_clip(struct vd_sources *s, const char *path, const struct vd_clip_opts *c);
 /* One .npy stack a named input ("NAME=FILE"), or FILE for the only input: [N,...] of the input's shape, with or without its batch of 1,
  * and [N,H,W] for [1,1,H,W]. float32, float16, or uint8, which is divided by 255. All arrays that are named make one source. */
 int vd_sources_add_array(struct vd_sources *s, const char *arg, long frames, uint64_t seed);

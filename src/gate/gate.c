@@ -9,6 +9,7 @@
 #include "common/mem.h"
 #include "common/random.h"
 #include "common/status.h"
+#include "gate/kept.h"
 #include "gate/pair.h"
 
 /* Where neither registry nor sidecar say it; the schema's default, and the size that the record's models have. */
@@ -59,53 +60,6 @@ static int begin_set(struct run *g, enum vd_set_kind kind, const char *name, int
     return 0;
 }
 
-static float *copy(const float *v, size_t n)
-{
-    float *c = vd_malloc((n + 1) * sizeof(*c));
-    if (c && n)
-        memcpy(c, v, n * sizeof(*c));
-    return c;
-}
-
-static void free_kept(struct vd_kept *k, size_t n_in)
-{
-    for (size_t i = 0; k->in && i < n_in; i++)
-        vd_free((void *)(uintptr_t)k->in[i].data);
-    vd_free(k->in);
-    vd_free(k->result[0]);
-    vd_free(k->result[1]);
-    vd_free(k->clean);
-    *k = (struct vd_kept){0};
-}
-
-static int keep(struct run *g, int slot, int set, const float *clean)
-{
-    struct vd_gate_result *r = g->r;
-    const struct vd_set *s = &r->set[set];
-    struct vd_kept *k = &r->kept[slot];
-    free_kept(k, r->n_in);
-    k->set = set;
-    k->w = s->w;
-    k->h = s->h;
-    k->n_result = g->p.n_result;
-    vd_frame_name(k->name, s, s->n - 1);
-    k->in = vd_calloc(r->n_in + 1, sizeof(*k->in));
-    bool ok = k->in != NULL;
-    for (size_t i = 0; ok && i < r->n_in; i++) {
-        k->in[i] = g->p.in[i];
-        k->in[i].name = NULL;
-        k->in[i].data = NULL;
-        ok = (k->in[i].data = copy(g->p.sample[i], g->p.in[i].count));
-    }
-    for (int side = 0; ok && side < 2; side++)
-        ok = (k->result[side] = copy(g->p.result[side], k->n_result));
-    if (ok && clean)
-        ok = (k->clean = copy(clean, (size_t)s->w * (size_t)s->h));
-    if (slot >= r->n_kept)
-        r->n_kept = slot + 1;
-    return ok ? 0 : vd_nomem((unsigned long long)k->n_result * sizeof(float));
-}
-
 /* The worst sample, and four others that are evenly spread over the set. Realistic sets take the place of noise, later ones of earlier ones. */
 static int maybe_keep(struct run *g, struct vd_set *s, int64_t expected, const float *clean)
 {
@@ -119,11 +73,11 @@ static int maybe_keep(struct run *g, struct vd_set *s, int64_t expected, const f
     if (error > g->worst || (s->realistic && !g->worst_realistic)) {
         g->worst = error;
         g->worst_realistic = s->realistic;
-        rc = keep(g, 0, set, clean);
+        rc = vd_keep(g->r, 0, set, &g->p, clean);
     }
     for (int k = 0; !rc && k < VD_MAX_KEPT - 1; k++)
         if (s->n - 1 == (int64_t)k * expected / (VD_MAX_KEPT - 1))
-            rc = keep(g, 1 + k, set, clean);
+            rc = vd_keep(g->r, 1 + k, set, &g->p, clean);
     return rc;
 }
 
@@ -470,7 +424,7 @@ void vd_gate_result_free(struct vd_gate_result *r)
         for (size_t k = 0; r->set[i].cell && k < r->n_out; k++)
             vd_cell_free(&r->set[i].cell[k]);
     for (int i = 0; i < VD_MAX_KEPT; i++)
-        free_kept(&r->kept[i], r->n_in);
+        vd_kept_free(&r->kept[i], r->n_in);
     vd_arena_free(&r->arena);
     *r = (struct vd_gate_result){0};
 }
