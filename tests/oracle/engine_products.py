@@ -148,11 +148,32 @@ def conv_error(run_conv, x, w, k, bias):
     return e + bound(k + 1, size)
 
 
+# Winograd's F(4,3): four outputs of a row are A ((G w) * (B x)) of the six inputs that reach them (docs/numerics.md).
+WINOGRAD_B = np.array([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]])
+WINOGRAD_G = np.array([[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]])
+WINOGRAD_A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
+
+
+def winograd_error(win, x, w, groups):
+    """Bound where three taps of a row may be computed so: (sums + 6) U |A| (|G||w| * |B||x|). Which four outputs go together is left
+    open: the largest row of A, and of the inputs around an output the largest. An output whose own inputs are zero may be off too."""
+    gain = np.max(np.abs(WINOGRAD_A) @ (np.abs(w) @ np.abs(WINOGRAD_G).T * np.abs(WINOGRAD_B).sum(1))[..., None], axis=-2)
+    x = np.pad(np.abs(x), [(0, 0)] * (x.ndim - 1) + [(win.before[-1], win.after[-1])])
+    # the six inputs of any four outputs lie no more than 4 from the middle tap of each
+    around = Window([9], [1], [1], [4], [4], [x.shape[-1]])
+    spread = np.max([t for _, t in taps(around, x.reshape(-1, 1, x.shape[-1]), 0)], axis=0).reshape(x.shape)
+    reach = np.concatenate([np.zeros_like(gain), gain, np.zeros_like(gain)], -1)
+    inner = Window(win.kernel, win.stride, win.dilation, win.before[:-1] + [0], win.after[:-1] + [0], win.out)
+    return 1.01 * (math.prod(w.shape[1:-1]) + 6) * U * correlate(inner, spread, reach, groups)
+
+
 @op("Conv")
 def conv(n, x, w, b=None):
     win, g = window(n, x.shape[2:], w.shape[2:]), n("group", 1)
     y = correlate(win, x.x, w.x, g)
     e = conv_error(lambda s, t: correlate(win, s, t, g), x, w, math.prod(w.shape[1:]), b)
+    if win.kernel[-1] == 3 and win.stride[-1] == win.dilation[-1] == 1:
+        e = e + winograd_error(win, x.x, w.x, g)
     return near(y if b is None else y + per_channel(b.x, y.ndim), e, x.dtype)
 
 
