@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# A front for meson and ninja. demo, test and bench install what they need; the rest wants the packages of `scripts/setup.sh build`.
+# A front for meson and ninja. demo, test, bench and coverage install what they need; the rest wants the packages of `scripts/setup.sh build`.
 MESON ?= meson
 NINJA ?= ninja
 
 SECONDS ?= 60
 
-.PHONY: all demo test bench fuzz install clean distclean help
+.PHONY: all demo test bench coverage fuzz install clean distclean help
 
 all: build/build.ninja
 	@$(NINJA) -C build product
@@ -22,6 +22,9 @@ test:
 bench:
 	@scripts/bench.sh
 
+coverage:
+	@scripts/coverage.sh
+
 # Each fuzz target for that long; it goes on where the last call ended.
 fuzz:
 	@scripts/fuzz.sh $(SECONDS) $(TARGETS)
@@ -31,17 +34,18 @@ install: all
 
 # What was compiled and what the demo made; the virtual environment and the clip stay.
 clean:
-	@rm -rf build-asan build/demo
+	@rm -rf build-asan build-coverage build/demo
 	@if [ -f build/build.ninja ]; then $(NINJA) -C build -t clean; fi
 
 distclean:
-	@rm -rf build build-asan build-fuzz
+	@rm -rf build build-asan build-coverage build-fuzz
 
 help:
 	@echo 'make            build/vmaf-dnn and the library'
 	@echo 'make demo       quantise, gate, verify and filter a real clip; a table and a picture at the end'
 	@echo 'make test       all tests, on a release build and under the sanitizers'
 	@echo 'make bench      this library against ONNX Runtime on this machine: times, memory, time to open'
+	@echo 'make coverage   lines and branches that the tests run, of the file reader, the graph and the C kernels'
 	@echo 'make fuzz SECONDS=60    every fuzz target for so long, with libFuzzer; TARGETS="onnx run" only these'
 	@echo 'make install    to PREFIX of `meson configure build -Dprefix=...`, /usr/local by default'
 	@echo 'make clean      what was compiled; make distclean: the build folders whole'

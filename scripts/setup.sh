@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# scripts/setup.sh [build] [test] [browser] [demo] [bench] [fuzz]
+# scripts/setup.sh [build] [test] [browser] [demo] [bench] [coverage] [fuzz]
 # Install what a target needs on Debian (12 or later) and Ubuntu (22.04 or later), as root or through sudo:
 # packages by apt-get; for test and bench also build/venv, for demo also build/data/cockatoo.mp4, for bench also ONNX Runtime's library.
 # What is there is left alone, and when nothing is missing nothing is said.
@@ -83,6 +83,8 @@ find_missing() {
             want npm has npm
             want python3 has python3
             want python3-venv has_venv_module ;;
+        coverage)
+            want gcovr has gcovr ;;
         fuzz)
             want clang has_clang
             want python3 has python3 ;;
@@ -204,8 +206,8 @@ targets=("$@")
 [ $# -gt 0 ] || targets=(build)
 for target in "${targets[@]}"; do
     case $target in
-    build | test | browser | demo | bench | fuzz) ;;
-    *) die "no target $target; there are build, test, browser, demo, bench and fuzz" ;;
+    build | test | browser | demo | bench | coverage | fuzz) ;;
+    *) die "no target $target; there are build, test, browser, demo, bench, coverage and fuzz" ;;
     esac
 done
 mkdir -p build

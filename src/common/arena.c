@@ -16,8 +16,9 @@ enum {
 };
 
 /* Under AddressSanitizer each object has its own block, so that an overrun of
- * one is seen and does not land in its neighbour. */
-#if defined(__SANITIZE_ADDRESS__)
+ * one is seen and does not land in its neighbour; scripts/coverage.sh asks for it too,
+ * so that the allocation of each can fail. */
+#if defined(__SANITIZE_ADDRESS__) || defined(VD_ARENA_OWN)
 #define ALWAYS_OWN 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
