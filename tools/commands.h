@@ -12,6 +12,7 @@
     X(inspect) \
     X(filter) \
     X(run) \
-    X(bench)
+    X(bench) \
+    X(train)
 
 #endif

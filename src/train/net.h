@@ -32,6 +32,9 @@ struct vd_net_opts {
     int height, width;  /* of a training input */
     int batch;          /* samples a step, at least 1 */
     struct vd_loss loss;
+    double output_scale; /* not 0: what the net makes in training is its output divided by this, so that scores of 0 to 100 are learned as 0
+                          * to 1. The last layer must be a Conv or Gemm without a clamp; its weights are divided at the start and multiplied
+                          * when they are stored. */
     double norm_momentum; /* BatchNormalization: share of the batch in the running mean and variance; 0.1 in most trainers */
 };
 

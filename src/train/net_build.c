@@ -351,6 +351,31 @@ static int place_norm(struct vd_net *n, struct vd_layer *l, size_t *state)
     return 0;
 }
 
+/* The layer that makes the output, when that is to be scaled. */
+const struct vd_layer *vd_net_scaled(const struct vd_net *n)
+{
+    for (int i = 0; i < n->n_layer && n->o.output_scale != 0 && n->o.output_scale != 1; i++)
+        if (n->layer[i].out == n->output)
+            return &n->layer[i];
+    return NULL;
+}
+
+static int scale_output(struct vd_net *n, double factor)
+{
+    const struct vd_layer *l = vd_net_scaled(n);
+    if (!l)
+        return 0;
+    if (l->kind != VD_LAYER_CONV || l->clamp)
+        return refuse(l->node, "an output that is scaled must come from a Conv or a Gemm");
+    for (int i = 0; i < n->n_param; i++)
+        if ((int64_t)n->param[i].offset == l->param[0] || (int64_t)n->param[i].offset == l->param[1])
+            for (size_t k = 0; k < n->param[i].count; k++) {
+                float *w = n->params + n->param[i].offset + k;
+                *w = (float)((double)*w * factor);
+            }
+    return 0;
+}
+
 int vd_net_build(struct vd_net *n)
 {
     const struct vd_graph *g = n->g;
@@ -386,6 +411,8 @@ int vd_net_build(struct vd_net *n)
         for (size_t k = 0; k < n->param[i].count; k++)
             n->params[n->param[i].offset + k] = vd_onnx_f32(w, k);
     }
+    if ((rc = scale_output(n, 1 / n->o.output_scale)))
+        return rc;
     size_t state = 0;
     for (int i = 0; !rc && i < n->n_layer; i++) {
         n->norms += n->layer[i].kind == VD_LAYER_NORM;

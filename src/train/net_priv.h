@@ -150,5 +150,7 @@ struct vd_net {
 
 /* net_build.c: layers, parameters, maps, places. */
 int vd_net_build(struct vd_net *n);
+/* The layer whose weights are stored output_scale times as large; NULL: none. */
+const struct vd_layer *vd_net_scaled(const struct vd_net *n);
 
 #endif

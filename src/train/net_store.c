@@ -24,13 +24,18 @@ static struct vd_onnx_tensor *find(struct vd_onnx_model *m, const char *name)
 
 static int copy_params(struct store *s)
 {
+    const struct vd_layer *scaled = vd_net_scaled(s->n);
     for (int i = 0; i < s->n->n_param; i++) {
         const struct vd_net_param *p = &s->n->param[i];
         struct vd_onnx_tensor *t = find(s->out, p->name);
-        t->data = vd_arena_dup(&s->out->arena, s->params + p->offset, p->count * sizeof(float));
+        float *data = vd_arena_dup(&s->out->arena, s->params + p->offset, p->count * sizeof(float));
+        t->data = (const uint8_t *)data;
         t->size = p->count * sizeof(float);
-        if (!t->data)
+        if (!data)
             return vd_nomem(t->size);
+        const bool times = scaled && ((int64_t)p->offset == scaled->param[0] || (int64_t)p->offset == scaled->param[1]);
+        for (size_t k = 0; times && k < p->count; k++)
+            data[k] = (float)((double)data[k] * s->n->o.output_scale);
     }
     return 0;
 }

@@ -162,3 +162,17 @@ int vd_quant_put(json_t *o, const struct vd_quant *q)
     json_decref(digest);
     return bad ? vd_nomem(64) : 0;
 }
+
+int vd_json_merge(json_t *o, const json_t *keys)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)keys, key, value) {
+        if (json_is_null(value))
+            json_object_del(o, key);
+        else if (json_object_set(o, key, value))
+            return vd_nomem(strlen(key));
+    }
+    return 0;
+}

@@ -96,6 +96,40 @@ int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant
     return vd_json_update(path, change, check, &q, NULL, NULL);
 }
 
+struct put { const json_t *keys; const char *sidecar; };
+
+static int change_row(json_t *json, const char *path, void *arg)
+{
+    const struct put *p = arg;
+    json_t *models = json_object_get(json, "models"), *o, *row = NULL;
+    const char *id = json_string_value(json_object_get(p->keys, "id"));
+    size_t i;
+
+    if (!json_is_array(models))
+        return vd_fail(EBADMSG, "%s: has no list of models", vd_shown(path));
+    json_array_foreach(models, i, o) {
+        const char *have = json_string_value(json_object_get(o, "id"));
+        if (have && !strcmp(have, id))
+            row = o;
+    }
+    if (!row) {
+        row = json_object();
+        if (!row || json_array_append_new(models, row))
+            return vd_nomem(64);
+    }
+    int rc = vd_json_merge(row, p->keys);
+    if (!rc && p->sidecar && json_object_get(row, "sidecar_sha256"))
+        rc = pin_sidecar(row, p->sidecar);
+    return rc ? rc : sort_rows(models);
+}
+
+int vd_registry_put(const char *path, const json_t *keys, const char *sidecar)
+{
+    struct put p = {keys, sidecar};
+
+    return vd_json_update(path, change_row, check, &p, NULL, NULL);
+}
+
 /* --- before it is signed */
 
 /* dst = the sidecar beside the registry of a row; "": there is none. */

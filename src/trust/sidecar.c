@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "trust/trust_priv.h"
 
 /* X.json speaks of X.onnx and of nothing else. */
@@ -81,4 +83,25 @@ int vd_sidecar_set_quant(const char *path, enum vd_quant_mode m, const char *int
     struct vd_quant q = {.mode = m, .int8_sha256 = int8_sha256};
 
     return vd_json_update(path, change, check, &q, NULL, NULL);
+}
+
+static int merge(json_t *json, const char *path, void *arg)
+{
+    if (!json_is_object(json))
+        return vd_fail(EBADMSG, "%s: not a JSON object", vd_shown(path));
+    return vd_json_merge(json, arg);
+}
+
+int vd_sidecar_put(const char *path, const json_t *keys)
+{
+    static const char empty[] = "{\n  \"$schema\": \"./sidecar.schema.json\"\n}\n";
+    int there = vd_present(path), rc = there < 0 ? there : 0;
+
+    if (!rc && !there)
+        rc = vd_file_write(path, empty, sizeof(empty) - 1);
+    if (!rc)
+        rc = vd_json_update(path, merge, check, (void *)(uintptr_t)keys, NULL, NULL);
+    if (rc && !there)
+        remove(path); /* made just now, and says nothing */
+    return rc;
 }

@@ -103,6 +103,11 @@ int vd_row_compare(const struct vd_row *row, const struct vd_row *sidecar, unsig
 int vd_sidecar_set_quant(const char *path, enum vd_quant_mode m, const char *int8_sha256);
 /* A row that has sidecar_sha256 gets that of the file sidecar as it is now; NULL: none. */
 int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256, const char *sidecar);
+/* What a trainer or a converter knows of a model: the keys of `keys` (an object with id and onnx) replace those of the row of that id, or make a
+ * new row; a null takes a key out; keys that it does not have stay. sidecar: the file whose digest goes along, where the row
+ * has one. The same for the sidecar at path, which is made when there is none. Checked and atomic as above. */
+int vd_registry_put(const char *path, const json_t *keys, const char *sidecar);
+int vd_sidecar_put(const char *path, const json_t *keys);
 /* What a signature covers, and the bytes of the file afterwards (vd_free()): schema is set, registry_version is one more than it was, and
  * every row has the sidecar_sha256 of the sidecar beside the registry. keep: the file is not changed, and must have all this. */
 int vd_registry_prepare(const char *path, bool keep, uint8_t **data, size_t *size);

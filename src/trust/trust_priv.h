@@ -51,6 +51,8 @@ int vd_json_read(const char *path, bool jailed, json_t **json, char sha256[65]);
 typedef int vd_json_change(json_t *json, const char *path, void *arg);
 /* text: the bytes that were written; NULL: not wanted. */
 int vd_json_update(const char *path, vd_json_change *change, vd_json_change *check, void *arg, char **text, size_t *size);
+/* Keys of o become those of keys; a null takes one out. */
+int vd_json_merge(json_t *o, const json_t *keys);
 int vd_lock_folder(const char *path); /* of path; what to unlock, or -1: there are no locks there */
 void vd_unlock_folder(int lock);
 /* quant_mode and int8_sha256 of a row or sidecar; both are removed for fp32, which has no digest. */

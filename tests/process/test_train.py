@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""vmaf-dnn train, as a process: what it writes, that a killed run ends in the same bytes, and what it refuses."""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+BIN = os.environ["VMAF_DNN_BIN"]
+SOURCE = Path(os.environ["VMAF_DNN_SOURCE"])
+
+
+def train(*args, **more):
+    return subprocess.run([BIN, "train", *map(str, args)], capture_output=True, text=True, timeout=300, **more)
+
+
+def y4m(path, frames):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    h, w = frames[0].shape
+    path.write_bytes(f"YUV4MPEG2 W{w} H{h} F25:1 Ip A1:1 Cmono\n".encode() + b"".join(b"FRAME\n" + f.astype(np.uint8).tobytes() for f in frames))
+
+
+def texture(seed, h, w):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:h, 0:w]
+    v = sum(rng.uniform(10, 40) * np.sin(x * rng.uniform(0.05, 1.2) + y * rng.uniform(-1, 1) + rng.uniform(0, 6)) for _ in range(6))
+    return np.clip(128 + v + 30 * (np.sin(x * 0.2 + seed) > 0.3), 0, 255)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for i in range(6):
+        y4m(tmp_path / "train" / f"p{i}.y4m", [texture(i, 56 + i, 72)])
+    y4m(tmp_path / "validation.y4m", [texture(50 + i, 64, 64) for i in range(3)])
+    return tmp_path
+
+
+def config(tmp, **change):
+    c = {
+        "id": "tiny_filter", "kind": "filter", "license": "CC0-1.0", "description": "A test's filter.",
+        "net": {"residual_filter": {"channels": 6, "blocks": 1}},
+        "data": {"train": [{"clean": str(tmp / "train")}], "validation": [{"clean": str(tmp / "validation.y4m")}], "degrade": {"blur": 1.2, "jpeg": 35}},
+        "crop": 24, "batch": 4, "seed": 3,
+        "optimiser": {"steps": 240, "warmup": 10, "rate": 4e-3},
+        "validate_every": 60, "save_every": 20, "log_every": 20, "validation_crop": 64,
+    }
+    c.update(change)
+    path = tmp / "config.json"
+    path.write_text(json.dumps(c))
+    return path
+
+
+def folder(tmp, name):
+    (tmp / name).mkdir(exist_ok=True)
+    return tmp / name
+
+
+def test_filter_learns_and_says_what_it_wrote(pictures):
+    out = folder(pictures, "out")
+    (out / "registry.json").write_text(json.dumps({"$schema": "./registry.schema.json", "schema_version": 1, "models": [
+        {"id": "tiny_filter", "kind": "filter", "onnx": "tiny_filter.onnx", "opset": 17, "sha256": "0" * 64, "quant_mode": "dynamic", "int8_sha256": "1" * 64,
+         "quant_accuracy_budget_plcc": 0.02, "license_url": "https://example.org/cc0"}]}))
+    r = train("-o", out, config(pictures))
+    assert r.returncode == 0, r.stderr
+    assert sorted(p.name for p in out.iterdir()) == ["registry.json"] + [f"tiny_filter.{s}" for s in ("checkpoint", "json", "loss.svg", "md", "onnx",
+                                                                                                       "train.jsonl")]
+    lines = [json.loads(line) for line in (out / "tiny_filter.train.jsonl").read_text().splitlines()]
+    losses = [x["loss"] for x in lines if "loss" in x]
+    gains = [x["validation"]["gain_db"] for x in lines if "validation" in x]
+    assert len(losses) == 12 and len(gains) == 4 and losses[-1] < losses[0]
+    assert max(gains) > 0, "a filter that learned nothing"
+    model = onnx.load(out / "tiny_filter.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert [i.name for i in model.graph.input] == ["degraded"] and [o.name for o in model.graph.output] == ["filtered"]
+    row = json.loads((out / "registry.json").read_text())["models"][0]
+    assert row["quant_accuracy_budget_plcc"] == 0.02 and row["license_url"] and row["license"] == "CC0-1.0"  # what it does not own stays
+    assert "quant_mode" not in row and "int8_sha256" not in row  # those were of other weights
+    side = json.loads((out / "tiny_filter.json").read_text())
+    assert side["sha256"] == row["sha256"] and side["degradation"] == {"blur_sigma": 1.2, "jpeg_quality": 35}
+    v = subprocess.run([BIN, "verify", out / "tiny_filter.onnx"], capture_output=True, text=True)
+    assert v.returncode == 0, v.stdout + v.stderr
+    assert "gain, dB" in (out / "tiny_filter.md").read_text()
+
+
+def test_best_is_exported_not_the_last(pictures):
+    """With a rate that ruins the net at the end, the stored figure is that of the best validation."""
+    out = folder(pictures, "out")
+    r = train("-o", out, config(pictures, optimiser={"steps": 240, "warmup": 200, "rate": 0.3, "rate_end": 0.3, "clip_norm": 0}, validate_every=20))
+    assert r.returncode == 0, r.stderr
+    lines = [json.loads(line) for line in (out / "tiny_filter.train.jsonl").read_text().splitlines()]
+    gains = {x["step"]: x["validation"]["gain_db"] for x in lines if "validation" in x}
+    best = max(gains, key=gains.get)
+    assert best < 240 and gains[240] < gains[best]
+    assert f"best at step {best}:" in r.stdout
+    stored = float(re.search(r"gain ([+-][0-9.]+) dB", r.stdout.splitlines()[-2])[1])  # of the file that was written, in 8 bits
+    assert abs(stored - gains[best]) < 0.1 < gains[best] - gains[240]
+
+
+def test_killed_run_ends_in_the_same_bytes(pictures):
+    whole = folder(pictures, "whole")
+    path = config(pictures)
+    assert train("-o", whole, "--threads", 1, path).returncode == 0
+    for n, wait in enumerate((0.05, 0.2, 0.4)):
+        out = folder(pictures, f"killed{n}")
+        kills = 0
+        for _ in range(12):
+            p = subprocess.Popen([BIN, "train", "-o", out, "--threads", "2", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            time.sleep(wait)
+            p.send_signal(signal.SIGKILL)
+            p.communicate()
+            kills += p.returncode == -signal.SIGKILL
+        assert train("-o", out, "--threads", 2, path).returncode == 0
+        assert kills
+        for name in ("tiny_filter.onnx", "tiny_filter.json", "tiny_filter.checkpoint"):
+            assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+        steps = [json.loads(line)["step"] for line in (out / "tiny_filter.train.jsonl").read_text().splitlines()]
+        assert steps == sorted(steps) and steps[-1] == 240
+
+
+def test_scores(tmp_path):
+    """A net of scores learns how blurred a picture is; its output is in the labels' own unit."""
+    rows = ["file,frame,score"]
+    for k in range(12):
+        frames = []
+        for blur in range(8):
+            v = texture(k, 48, 64)
+            for _ in range(blur):
+                v = (v + np.roll(v, 1, 1) + np.roll(v, -1, 1)) / 3
+            frames.append(v)
+            rows.append(f"clip{k}.y4m,{blur},{100 - 10 * blur}")
+        y4m(tmp_path / f"clip{k}.y4m", frames)
+    (tmp_path / "train.csv").write_text("\n".join([rows[0]] + rows[1:65]) + "\n")
+    (tmp_path / "validation.csv").write_text("\n".join([rows[0]] + rows[65:]) + "\n")
+    out = folder(tmp_path, "out")
+    c = config(tmp_path, id="blurred", kind="nr", net={"separable_score": {"stem": 8, "side": 32, "blocks": [[2, 16], [1, 16]]}},
+               data={"train": [{"scores": str(tmp_path / "train.csv")}], "validation": [{"scores": str(tmp_path / "validation.csv")}]},
+               batch=16, score_scale=100, loss={"l1": 1, "rank": 0.2, "margin": 0.05}, optimiser={"steps": 300, "rate": 5e-3}, validate_every=100)
+    r = train("-o", out, c)
+    assert r.returncode == 0, r.stderr
+    last = [json.loads(line) for line in (out / "blurred.train.jsonl").read_text().splitlines()][-1]["validation"]
+    assert last["srocc"] > 0.6, last
+    model = onnx.load(out / "blurred.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert "BatchNormalization" not in {n.op_type for n in model.graph.node}
+    score = ort.InferenceSession(str(out / "blurred.onnx")).run(None, {"frame": np.full((1, 1, 32, 32), 0.5, np.float32)})[0]
+    assert score.shape == (1,)
+    assert last["rmse"] < 40
+    assert "imitates that metric" in (out / "blurred.md").read_text()
+
+
+def test_fine_tuning_begins_with_a_model(pictures):
+    out = folder(pictures, "out")
+    c = config(pictures, id="tuned", net={"from": str(SOURCE / "model/tiny/learned_filter_v1.onnx")},
+               optimiser={"steps": 2, "warmup": 0, "rate": 1e-9, "rate_end": 1e-9, "weight_decay": 0}, validate_every=1)
+    r = train("-o", out, c)
+    assert r.returncode == 0, r.stderr
+    x = np.random.default_rng(1).random((1, 1, 24, 24), np.float32)
+    a, b = (ort.InferenceSession(str(p)).run(None, {"degraded": x})[0] for p in (SOURCE / "model/tiny/learned_filter_v1.onnx", out / "tuned.onnx"))
+    assert np.abs(a - b).max() < 1e-5
+
+
+@pytest.mark.parametrize("change, code, words", [
+    ({"id": "Bad Id"}, 4, "id: up to 64 of a to z"),
+    ({"colour": 1}, 4, "colour: not a key here"),
+    ({"net": {"residual_filter": {"channels": 1}}}, 4, "channels: a whole number of 2 to 512"),
+    ({"net": {}}, 4, "net: one of from"),
+    ({"kind": "fr"}, 4, "kind: filter or nr"),
+    ({"data": {"train": [{"clean": "/nowhere"}], "validation": [{"clean": "/nowhere"}]}}, 2, "/nowhere"),
+    ({"batch": 0}, 4, "batch: a whole number of 1 to 1024"),
+    ({"optimiser": {"rate": "fast"}}, 4, "rate: a number"),
+    ({"loss": {"l1": 0}}, 4, "loss: at least one"),
+    ({"loss": {"rank": 1}}, 2, "rank loss is for models whose output is one number"),
+])
+def test_refusals(pictures, change, code, words):
+    out = folder(pictures, "out")
+    r = train("-o", out, config(pictures, **change))
+    assert r.returncode == code and words in r.stderr, r
+    assert not list(out.iterdir())
+
+
+def test_other_refusals(pictures):
+    out = folder(pictures, "out")
+    path = config(pictures, optimiser={"steps": 20})
+    assert train("-o", pictures / "none", path).returncode == 2
+    assert train().returncode == 2
+    bad = pictures / "bad.json"
+    bad.write_text('{"id": 1,\n "id": 2}')
+    r = train("-o", out, bad)
+    assert r.returncode == 4 and "line 2" in r.stderr
+    assert train("-o", out, path).returncode == 0
+    r = train("-o", out, config(pictures, optimiser={"steps": 20}, seed=4))  # the checkpoint is another run's
+    assert r.returncode == 2 and "--restart" in r.stderr
+    assert train("-o", out, "--restart", config(pictures, optimiser={"steps": 20}, seed=4)).returncode == 0
+    clip = pictures / "train" / "p0.y4m"
+    clip.write_bytes(clip.read_bytes()[:-5])
+    r = train("-o", out, "--restart", path)
+    assert r.returncode == 4 and "p0.y4m" in r.stderr

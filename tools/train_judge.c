@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <math.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/status.h"
+#include "gate/measure.h"
+#include "plan/plan.h"
+#include "train_data.h"
+
+struct judge {
+    const struct vd_train_data *d;
+    struct vd_onnx_model model;
+    struct vd_graph graph;
+    struct vd_plan *plan;
+    float *clean, *made; /* one picture */
+    float *want, *got;   /* scores */
+};
+
+static int run_one(struct judge *j, const struct vd_train_picture *p, int crop, int *w, int *h)
+{
+    *w = crop && p->w > crop ? crop : p->w;
+    *h = crop && p->h > crop ? crop : p->h;
+    const int left = (p->w - *w) / 2, top = (p->h - *h) / 2;
+    const struct vd_tensor shape = {.type = VD_F32, .rank = 4, .dim = {1, 1, *h, *w}};
+    const int rc = vd_plan_shape(j->plan, &shape);
+    if (rc)
+        return rc;
+    float *x = vd_plan_input(j->plan, 0)->data;
+    for (int y = 0; y < *h; y++)
+        for (int i = 0; i < *w; i++) {
+            const size_t from = (size_t)(top + y) * (size_t)p->w + (size_t)(left + i), to = (size_t)y * (size_t)*w + (size_t)i;
+            x[to] = (float)p->degraded[from] / 255;
+            if (p->clean)
+                j->clean[to] = (float)p->clean[from] / 255;
+        }
+    return vd_plan_run(j->plan);
+}
+
+static int judge_filter(struct judge *j, int crop, bool round, struct vd_train_verdict *v)
+{
+    v->gain_min = INFINITY;
+    v->gain_max = -INFINITY;
+    for (int i = 0; i < j->d->n; i++) {
+        int w, h;
+        const int rc = run_one(j, &j->d->picture[i], crop, &w, &h);
+        if (rc)
+            return rc;
+        const size_t n = (size_t)w * (size_t)h;
+        const float *y = vd_plan_output(j->plan, 0)->data, *x = vd_plan_input(j->plan, 0)->data;
+        for (size_t k = 0; k < n; k++)
+            j->made[k] = round ? (float)(rint(fmin(1, fmax(0, (double)y[k])) * 255) / 255) : y[k];
+        const double before = vd_psnr(x, j->clean, n), after = vd_psnr(j->made, j->clean, n), gain = after - before;
+        v->degraded += before / j->d->n;
+        v->filtered += after / j->d->n;
+        v->gain += gain / j->d->n;
+        v->gain_min = fmin(v->gain_min, gain);
+        v->gain_max = fmax(v->gain_max, gain);
+    }
+    v->score = v->gain;
+    return 0;
+}
+
+static int judge_scores(struct judge *j, struct vd_train_verdict *v)
+{
+    struct vd_compare c = {0};
+    for (int i = 0; i < j->d->n; i++) {
+        int w, h;
+        const int rc = run_one(j, &j->d->picture[i], 0, &w, &h);
+        if (rc)
+            return rc;
+        j->want[i] = j->d->picture[i].score;
+        j->got[i] = *(const float *)vd_plan_output(j->plan, 0)->data;
+    }
+    vd_compare_add(&c, j->want, j->got, (size_t)j->d->n);
+    v->plcc = vd_compare_plcc(&c);
+    v->rmse = vd_compare_rmse(&c);
+    const int rc = vd_srocc(j->want, j->got, (size_t)j->d->n, &v->srocc);
+    v->score = isfinite(v->plcc) && isfinite(v->srocc) ? (v->plcc + v->srocc) / 2 : -1;
+    return rc;
+}
+
+int vd_train_judge(const struct vd_train_data *d, const uint8_t *bytes, size_t size, int crop, bool round, struct vd_workers *w,
+                   struct vd_train_verdict *v)
+{
+    struct judge j = {.d = d};
+    const struct vd_kernels *k;
+    size_t most = 0;
+    *v = (struct vd_train_verdict){.n = d->n};
+    for (int i = 0; i < d->n; i++) {
+        const size_t n = (size_t)d->picture[i].w * (size_t)d->picture[i].h;
+        most = n > most ? n : most;
+    }
+    int rc = vd_onnx_read(&j.model, bytes, size);
+    if (!rc)
+        rc = vd_graph_build(&j.graph, &j.model);
+    if (!rc)
+        rc = vd_kernels_get(NULL, &k);
+    if (!rc)
+        rc = vd_plan_create(&j.plan, &j.graph, k, w);
+    j.clean = vd_malloc(most * sizeof(float));
+    j.made = vd_malloc(most * sizeof(float));
+    j.want = vd_malloc((size_t)d->n * sizeof(float));
+    j.got = vd_malloc((size_t)d->n * sizeof(float));
+    if (!rc && (!j.clean || !j.made || !j.want || !j.got))
+        rc = vd_nomem(most * sizeof(float));
+    if (!rc)
+        rc = d->picture[0].clean ? judge_filter(&j, crop, round, v) : judge_scores(&j, v);
+    vd_free(j.clean);
+    vd_free(j.made);
+    vd_free(j.want);
+    vd_free(j.got);
+    vd_plan_free(j.plan);
+    vd_graph_free(&j.graph);
+    vd_onnx_free(&j.model);
+    return rc;
+}
