@@ -23,11 +23,8 @@ static inline __m512i bytes(__m512i a, __m512i b, __m512i c, __m512i d, __m512i 
     return _mm512_permutexvar_epi32(order, v);
 }
 
-/* Quarter k of v, less off. */
-static inline __m512 real(__m512i v, int k, __m512i off)
-{
-    return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(v, k)), off));
-}
+/* Quarter k of v, less off; k is a part of the instruction. */
+#define REAL(v, k, off) _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(v, k)), off))
 
 static void add_u8(uint8_t *dst, const uint8_t *a, const uint8_t *b, size_t n, const struct vd_row_add *p)
 {
@@ -41,7 +38,7 @@ static void add_u8(uint8_t *dst, const uint8_t *a, const uint8_t *b, size_t n, c
         __m512i q[4];
 #define QUARTER(k) \
         do { \
-            const __m512 v = _mm512_fmadd_ps(real(va, k, off), ra, _mm512_fmadd_ps(real(vb, k, off), rb, fixed)); \
+            const __m512 v = _mm512_fmadd_ps(REAL(va, k, off), ra, _mm512_fmadd_ps(REAL(vb, k, off), rb, fixed)); \
             q[k] = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(v, lo), hi)); /* NaN becomes lo */ \
         } while (0)
         QUARTER(0);
