@@ -2,7 +2,8 @@
 #include "common/checked.h"
 #include "ops/op_util.h"
 
-/* ConvTranspose-1, 11, 22: each output row gathers what reaches it. One to three spatial dims, all as three.
+/* ConvTranspose-1, 11, 22: each output row gathers what reaches it. One to three spatial dims, all as three: those that are not there
+ * come first and are 1.
  * Sums are formed in float32 in ONNX Runtime's order, so that a quantiser behind them sees its bits: for each element of the kernel a
  * chain of fused multiply-adds over the channels, the chains added from the first element to the last, then the bias. A fused one is
  * formed in double and rounded to float, which differs from it once in 2^29 or so, where double lands in the middle of two floats. */
@@ -30,18 +31,18 @@ static int list(const struct vd_op_call *c, const char *name, int n, int64_t lo,
     return 0;
 }
 
-/* Size of the output and what the padding cuts off, along spatial dim i. */
-static int size_output(const struct vd_op_call *c, struct geometry *g, int i, int64_t pads[2], int64_t output_padding)
+/* Size of the output and what the padding cuts off, along the i-th spatial dim, which is dim d of the geometry. */
+static int size_output(const struct vd_op_call *c, struct geometry *g, int i, int d, int64_t pads[2], int64_t output_padding)
 {
     const char *mode = vd_op_str(c, "auto_pad", "NOTSET");
     const int64_t *shape;
     const int given = vd_op_ints(c, "output_shape", &shape);
-    const int64_t full = g->stride[i] * (g->in[i] - 1) + output_padding + (g->kernel[i] - 1) * g->dilation[i] + 1;
+    const int64_t full = g->stride[d] * (g->in[d] - 1) + output_padding + (g->kernel[d] - 1) * g->dilation[d] + 1;
     const bool upper = !strcmp(mode, "SAME_UPPER"), same = upper || !strcmp(mode, "SAME_LOWER");
     if (!same && strcmp(mode, "NOTSET") && strcmp(mode, "VALID"))
         return vd_op_fail(c, EBADMSG, "attribute auto_pad is '%.40s'; it must be NOTSET, VALID, SAME_UPPER or SAME_LOWER", mode);
     if (given || same) {
-        int64_t want = g->in[i] * g->stride[i];
+        int64_t want = g->in[d] * g->stride[d];
         if (given) {
             const int skip = given == g->n + 2 ? 2 : 0; /* with batch and channels in front, as some exporters write */
             if (given != g->n + skip)
@@ -51,12 +52,12 @@ static int size_output(const struct vd_op_call *c, struct geometry *g, int i, in
                 return vd_op_fail(c, EBADMSG, "attribute output_shape[%d] is %lld", i + skip, (long long)want);
         }
         const int64_t total = full > want ? full - want : 0;
-        g->begin[i] = upper ? total / 2 : total - total / 2;
-        g->out[i] = want;
+        g->begin[d] = upper ? total / 2 : total - total / 2;
+        g->out[d] = want;
         return 0;
     }
-    g->begin[i] = strcmp(mode, "VALID") ? pads[0] : 0;
-    g->out[i] = full - g->begin[i] - (strcmp(mode, "VALID") ? pads[1] : 0);
+    g->begin[d] = strcmp(mode, "VALID") ? pads[0] : 0;
+    g->out[d] = full - g->begin[d] - (strcmp(mode, "VALID") ? pads[1] : 0);
     return 0;
 }
 
@@ -70,31 +71,33 @@ static int geometry_of(const struct vd_op_call *c, struct geometry *g)
         return vd_op_fail(c, EBADMSG, "an input of rank %d and weights of rank %d; both must have batch or channels and 1 to 3 more dims",
                           x->rank, w->rank);
     g->n = x->rank - 2;
+    const int from = 3 - g->n;
     g->group = vd_op_int(c, "group", 1);
     if (g->group < 1 || w->dim[0] != x->dim[1] || x->dim[1] < 1 || x->dim[1] % g->group || w->dim[1] < 1 || w->dim[1] > ATTR_MAX)
         return vd_op_fail(c, ERANGE, "input 0 has %lld channels, the weights are for %lld and give %lld, in %lld groups", (long long)x->dim[1],
                           (long long)w->dim[0], (long long)w->dim[1], (long long)g->group);
     g->ic = x->dim[1] / g->group;
     g->oc = w->dim[1];
-    if ((rc = list(c, "kernel_shape", g->n, 1, 1, kernel)) < 0 || (rc = list(c, "strides", g->n, 1, 1, g->stride)) < 0 ||
-        (rc = list(c, "dilations", g->n, 1, 1, g->dilation)) < 0 || (rc = list(c, "pads", 2 * g->n, 0, 0, pads)) < 0 ||
+    if ((rc = list(c, "kernel_shape", g->n, 1, 1, kernel)) < 0 || (rc = list(c, "strides", g->n, 1, 1, g->stride + from)) < 0 ||
+        (rc = list(c, "dilations", g->n, 1, 1, g->dilation + from)) < 0 || (rc = list(c, "pads", 2 * g->n, 0, 0, pads)) < 0 ||
         (rc = list(c, "output_padding", g->n, 0, 0, extra)) < 0)
         return rc;
+    for (int d = 0; d < from; d++)
+        g->in[d] = g->out[d] = g->kernel[d] = g->stride[d] = g->dilation[d] = 1;
     for (int i = 0; i < g->n; i++) {
-        g->in[i] = x->dim[i + 2];
-        g->kernel[i] = w->dim[i + 2];
-        if (g->in[i] < 1 || g->in[i] > (int64_t)1 << 40 || g->kernel[i] < 1 || g->kernel[i] > ATTR_MAX)
-            return vd_op_fail(c, ERANGE, "spatial dim %d: %lld elements and a kernel of %lld", i, (long long)g->in[i], (long long)g->kernel[i]);
-        if (vd_onnx_attr(c->node, "kernel_shape") && kernel[i] != g->kernel[i])
+        const int d = from + i;
+        g->in[d] = x->dim[i + 2];
+        g->kernel[d] = w->dim[i + 2];
+        if (g->in[d] < 1 || g->in[d] > (int64_t)1 << 40 || g->kernel[d] < 1 || g->kernel[d] > ATTR_MAX)
+            return vd_op_fail(c, ERANGE, "spatial dim %d: %lld elements and a kernel of %lld", i, (long long)g->in[d], (long long)g->kernel[d]);
+        if (vd_onnx_attr(c->node, "kernel_shape") && kernel[i] != g->kernel[d])
             return vd_op_fail(c, EBADMSG, "attribute kernel_shape[%d] is %lld but the weights' dim %d is %lld", i, (long long)kernel[i], i + 2,
-                              (long long)g->kernel[i]);
-        if ((rc = size_output(c, g, i, (int64_t[]){pads[i], pads[g->n + i]}, extra[i])) < 0)
+                              (long long)g->kernel[d]);
+        if ((rc = size_output(c, g, i, d, (int64_t[]){pads[i], pads[g->n + i]}, extra[i])) < 0)
             return rc;
-        if (g->out[i] < 1)
-            return vd_op_fail(c, ERANGE, "spatial dim %d of the output would be %lld", i, (long long)g->out[i]);
+        if (g->out[d] < 1)
+            return vd_op_fail(c, ERANGE, "spatial dim %d of the output would be %lld", i, (long long)g->out[d]);
     }
-    for (int i = g->n; i < 3; i++)
-        g->in[i] = g->out[i] = g->kernel[i] = g->stride[i] = g->dilation[i] = 1;
     return 0;
 }
 
@@ -112,7 +115,7 @@ int vd_infer_conv_transpose(const struct vd_op_call *c)
     if (bias && (bias->rank != 1 || bias->dim[0] != dim[1]))
         return vd_op_fail(c, EBADMSG, "input 2 (bias) must be one value for each of the %lld output channels", (long long)dim[1]);
     for (int i = 0; i < g.n; i++)
-        dim[i + 2] = g.out[i];
+        dim[i + 2] = g.out[3 - g.n + i];
     return vd_op_set(c, 0, c->in[0]->type, c->in[0]->rank, dim);
 }
 

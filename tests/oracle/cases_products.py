@@ -112,14 +112,14 @@ def conv(d):
 
 @maker("ConvTranspose")
 def conv_transpose(d):
-    spatial = 1 if d.chance(0.15) else 2
-    kernel = [d.int(1, 4) for _ in range(spatial)]
+    spatial = d.pick(1, 2, 2, 2, 2, 3)
+    kernel = [d.int(1, 4 if spatial < 3 else 3) for _ in range(spatial)]
     groups, ic, oc = channels(d)
     stride = [d.int(1, 3) for _ in kernel]
     dilation = [d.int(1, 2) if d.chance(0.3) else 1 for _ in kernel]
     attrs = {"kernel_shape": kernel if d.chance(0.7) else None, "strides": stride, "dilations": dilation if max(dilation) > 1 else None}
     reach = [(k - 1) * r + 1 for k, r in zip(kernel, dilation)]
-    size = [d.int(2, 8) for _ in kernel]
+    size = [d.int(2, 8 if spatial < 3 else 4) for _ in kernel]
     how = d.pick("pads", "pads", "none", "SAME_UPPER", "SAME_LOWER", "shape", "extra")
     if any(s > r for s, r in zip(stride, reach)) and how.startswith("SAME"):
         how = "none"  # ONNX's and ONNX Runtime's sizes differ
