@@ -83,6 +83,7 @@ static int step_of(const char *op, int inputs, const char *kernel)
 {
     static const float just_less = 0x1.fffffep-2f, unit = 1;
     static const uint8_t one = 1, zero = 0, middle = 127;
+    static const int64_t kernel_of_one = 1;
     struct trial *t = trial_new(op, 17);
     trial_in(t, VD_U8, DIMS(1, 1, 1), &one);
     trial_in(t, VD_F32, SCALAR, &just_less);
@@ -95,7 +96,7 @@ static int step_of(const char *op, int inputs, const char *kernel)
     trial_in(t, VD_F32, SCALAR, &unit);
     trial_in(t, VD_U8, SCALAR, &middle);
     if (kernel)
-        set_ints(t, kernel, 1, (const int64_t[]){1});
+        set_ints(t, kernel, 1, &kernel_of_one); /* not copied */
     trial_run(t, NULL);
     const int y = *(const uint8_t *)t->out[0].data;
     trial_free(t);
