@@ -43,16 +43,20 @@ static int quantised(float v, const struct vd_qdq_quant *q)
     return (int)rintf(v) + q->z;
 }
 
-static void replace(struct vd_qdq *p, int at, const struct vd_qdq_node *l, int out)
+static int replace(struct vd_qdq *p, int at, const struct vd_qdq_node *l, int out)
 {
     struct vd_graph *g = p->g;
     struct vd_node *n = &g->node[at];
+    int *outs = vd_arena_array(&g->arena, 1, sizeof(*outs));
+    if (!outs)
+        return vd_nomem(sizeof(*outs));
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i] >= 0 && n->out[i] != out)
             g->value[n->out[i]].producer = -1;
-    *n = (struct vd_node){.op = l->op, .proto = l->proto, .in = l->in, .out = vd_arena_array(&g->arena, 1, sizeof(int)), .n_in = l->n_in, .n_out = 1};
-    n->out[0] = out;
+    *n = (struct vd_node){.op = l->op, .proto = l->proto, .in = l->in, .out = outs, .n_in = l->n_in, .n_out = 1};
+    outs[0] = out;
     g->value[out].producer = at;
+    return 0;
 }
 
 /* Quantising is monotonic, so that a clamp before it is a clamp of bytes behind it, exactly. */
@@ -85,14 +89,12 @@ static int lower(struct vd_qdq *p, int at)
     const bool clamps = bytes_lo > (y.type == VD_S8 ? INT8_MIN : 0) || bytes_hi < (y.type == VD_S8 ? INT8_MAX : UINT8_MAX);
     const bool bare = vd_qdq_is(core, "DequantizeLinear") && clamp_at >= 0; /* a clamp alone */
     if (bare ? !vd_qdq_concat(p, &v, 1, &y, &l) : !core || p->uses[v] != 1 || !vd_qdq_lower(p, core, &y, &l))
-        return 0;
+        return p->no_memory ? vd_nomem(0) : 0;
     if (bare)
         l.proto = g->node[clamp_at].proto;
     const int out = quantize->out[0];
-    if (!clamps) {
-        replace(p, at, &l, out);
-        return 0;
-    }
+    if (!clamps)
+        return replace(p, at, &l, out);
     struct vd_qdq_node c = {.op = vd_op_find("Clip", 13), .proto = quantize->proto};
     const int wide = vd_qdq_value(p, g->value[out].name, NULL), first = vd_qdq_byte(p, y.type, bytes_lo);
     const int second = vd_qdq_byte(p, y.type, bytes_hi);
@@ -101,9 +103,8 @@ static int lower(struct vd_qdq *p, int at)
     c.in[0] = wide;
     c.in[1] = first;
     c.in[2] = second;
-    replace(p, clamp_at, &l, wide);
-    replace(p, at, &c, out);
-    return 0;
+    const int rc = replace(p, clamp_at, &l, wide);
+    return rc ? rc : replace(p, at, &c, out);
 }
 
 int vd_graph_lower_qdq(struct vd_graph *g)

@@ -46,8 +46,10 @@ int vd_qdq_value(struct vd_qdq *p, const char *name, const struct vd_tensor *con
 int vd_qdq_byte(struct vd_qdq *p, int type, int v)
 {
     struct vd_tensor *t = vd_arena_array(&p->g->arena, 1, sizeof(*t));
-    if (!t || !(t->data = vd_arena_array(&p->g->arena, 1, 1)))
+    if (!t || !(t->data = vd_arena_array(&p->g->arena, 1, 1))) {
+        p->no_memory = true;
         return -1;
+    }
     t->type = type;
     *(uint8_t *)t->data = (uint8_t)v;
     return vd_qdq_value(p, "", t);
@@ -56,7 +58,9 @@ int vd_qdq_byte(struct vd_qdq *p, int type, int v)
 bool vd_qdq_inputs(struct vd_qdq *p, struct vd_qdq_node *l, int n)
 {
     l->n_in = n;
-    return (l->in = vd_arena_array(&p->g->arena, (size_t)n, sizeof(int))) != NULL;
+    l->in = vd_arena_array(&p->g->arena, (size_t)n, sizeof(int));
+    p->no_memory = p->no_memory || !l->in;
+    return l->in != NULL;
 }
 
 /* Weights through DequantizeLinear, into inputs 3 to 5: one scale, or one for each output channel, which are along axis `channels_at`. */

@@ -11,6 +11,7 @@ struct vd_qdq {
     struct vd_graph *g;
     int *uses;      /* of each value, by nodes and graph outputs */
     int cap;        /* values that there is room for */
+    bool no_memory; /* a node was not lowered for lack of it */
 };
 
 /* One value to quantise with: scale and zero point are values of the graph, constant and of one element. */

@@ -342,7 +342,7 @@ def qlinear_arithmetic(d, op):
         sa = sb = []
     a, b = d.array(sa, kind), d.array(sb, kind)
     ka, kb = scale(d, []), scale(d, [])
-    ky = np.asarray((ka + kb if op.endswith("Add") else ka * kb * np.float32(100)) * np.float32(d.pick(0.5, 1)), F32)
+    ky = np.asarray((ka + kb if op.endswith("Add") else ka * kb * np.float32(100)) * np.float32(d.rng.uniform(0.5, 1)), F32)
     return d.one(a, ka, d.array([], kind), b, kb, d.array([], kind), ky, d.array([], kind), fixed=d.pick((1, 2, 4, 5, 6, 7), (1, 2, 3, 4, 5, 6, 7)))
 
 
