@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -441,6 +442,140 @@ static void test_qdq(void **state)
     }
 }
 
+/* A product of bytes and constant weights of two dims. */
+static void product_net(struct net *n, bool gemm, int turned, float alpha, int bias, int w_rank, bool constant)
+{
+    static const int8_t w[4];
+    static const int32_t b[2];
+    const int64_t square[3] = {2, 2, 1}, two = 2;
+    net_begin(n, 17);
+    const char *x = net_input(n, VD_U8, 2);
+    const char *a = net_node(n, "DequantizeLinear", 1, x, net_f32(n, 0.5f), net_byte(n, VD_U8, 3), NULL)->out[0];
+    const char *bytes = constant ? net_const(n, VD_S8, w_rank, square, w) : net_input(n, VD_S8, 2);
+    const char *v = net_node(n, "DequantizeLinear", 1, bytes, net_f32(n, 0.25f), net_byte(n, VD_S8, 0), NULL)->out[0];
+    struct vd_onnx_node *p;
+    if (bias) {
+        const char *s = net_f32(n, bias == 2 ? 1 : 0.125f);
+        p = net_node(n, "Gemm", 1, a, v, net_node(n, "DequantizeLinear", 1, net_const(n, VD_S32, 1, &two, b), s, NULL)->out[0], NULL);
+    } else
+        p = net_node(n, gemm ? "Gemm" : "MatMul", 1, a, v, NULL);
+    if (turned)
+        net_int(n, p, "transB", 1);
+    if (alpha != 1)
+        net_attr(n, p, "alpha", VD_ATTR_FLOAT)->v.f = alpha;
+    net_output(n, net_node(n, "QuantizeLinear", 1, p->out[0], net_f32(n, 1), net_byte(n, VD_U8, 0), NULL)->out[0]);
+}
+
+static void test_qdq_products(void **state)
+{
+    (void)state;
+    static const struct { bool gemm; int turned; float alpha; int bias, w_rank; bool constant; const char *lowered; } cases[] = {
+        {false, 0, 1, 0, 2, true, "QLinearMatMul"}, {true, 0, 1, 0, 2, true, "com.microsoft:QGemm"}, {true, 1, 1, 1, 2, true, "com.microsoft:QGemm"},
+        {true, 0, 2, 0, 2, true, NULL}, {true, 0, 1, 2, 2, true, NULL}, {false, 0, 1, 0, 3, true, NULL}, {false, 0, 1, 0, 2, false, NULL},
+        {false, 0, 1, 0, 1, true, NULL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct net n;
+        struct vd_graph g;
+        product_net(&n, cases[i].gemm, cases[i].turned, cases[i].alpha, cases[i].bias, cases[i].w_rank, cases[i].constant);
+        builds(&g, &n);
+        if (count(&g, "QuantizeLinear") != !cases[i].lowered || (cases[i].lowered && count(&g, cases[i].lowered) != 1))
+            fail_msg("product %zu: %s", i, g.node[g.n_node - 1].op->name);
+        vd_graph_free(&g);
+        net_end(&n);
+    }
+}
+
+/* --- everything that is in the way --- */
+
+struct said { char line[8][200]; int n; };
+
+static void say(void *arg, const char *line)
+{
+    struct said *s = arg;
+    assert_true(s->n < 8);
+    snprintf(s->line[s->n++], sizeof(s->line[0]), "%s", line);
+}
+
+static void says(struct net *n, const struct vd_tensor *in, int lines, const char *const *words)
+{
+    struct said s = {.n = 0};
+    const int found = vd_graph_refusals(&n->m, in, say, &s);
+    for (int i = 0; found != lines && i < s.n; i++)
+        print_error("%s\n", s.line[i]);
+    assert_int_equal(found, lines);
+    assert_int_equal(s.n, lines);
+    for (int i = 0; i < lines; i++)
+        if (!strstr(s.line[i], words[i]))
+            fail_msg("\"%s\" does not say \"%s\"", s.line[i], words[i]);
+}
+
+/* A model of which much is refused; in[0] is float32 [2, 3]. */
+static void refused_net(struct net *n)
+{
+    static const uint8_t on = 1;
+    static uint8_t odd[9];
+    const int64_t two = 2, shape[2] = {3, 2}, wrong[2] = {4, 2};
+    net_begin(n, 12);
+    const char *x = net_input(n, VD_F32, 2);
+    const char *a = net_node(n, "NoSuch", 1, x, NULL)->out[0];
+    net_node(n, "NoSuch", 1, x, NULL);        /* said once */
+    net_node(n, "Gelu", 1, a, NULL);          /* not at this opset */
+    net_node(n, "Relu", 1, a, NULL);          /* of what is refused nothing more is said */
+    struct vd_onnx_node *p = net_node(n, "Relu", 1, x, NULL);
+    net_int(n, p, "alpha", 1);                /* an attribute */
+    net_node(n, "Relu", 1, net_const(n, VD_BOOL, 0, NULL, &on), NULL); /* a type */
+    net_node(n, "Reshape", 1, x, net_const(n, VD_S64, 1, &two, wrong), NULL); /* a shape, by what is in a tensor */
+    const char *good = net_const(n, VD_S64, 1, &two, shape);
+    memcpy(odd + 1, "\0\0\0\0\0\0\200\77", 8);
+    n->init[n->m.n_init] = (struct vd_onnx_tensor){.name = "odd", .type = VD_F32, .rank = 1, .dim = {2}, .count = 2, .data = odd + 1, .size = 8};
+    n->m.n_init++;
+    const char *r = net_node(n, "Reshape", 1, x, good, NULL)->out[0];
+    p = net_node(n, "Split", 2, r, NULL);     /* one of its outputs is left out */
+    net_int(n, p, "axis", 1);
+    p->out[1] = "";
+    net_node(n, "Clip", 1, r, "", "odd", NULL); /* a bound of two values */
+    net_node(n, "Size", 1, r, NULL);
+    net_node(n, "Neg", 1, good, NULL);        /* known, and computed */
+    net_node(n, "Relu", 1, "nowhere", NULL);  /* not its to say */
+    net_output(n, r);
+}
+
+static void test_everything_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"operator NoSuch is not supported", "operator Gelu is not supported at opset 12", "alpha"};
+    static const char *const all[] = {"operator NoSuch is not supported", "operator Gelu is not supported at opset 12", "alpha",
+                                      "of type bool is not supported", "Reshape", "Clip"};
+    struct vd_tensor in = {.type = VD_F32, .rank = 2, .dim = {2, 3}};
+    struct net n;
+    refused_net(&n);
+    says(&n, NULL, 3, names);
+    says(&n, &in, 6, all);
+    in.dim[1] = (int64_t)1 << 41; /* no input that any operator may see: what reads it is not looked at */
+    static const char *const sane[] = {"operator NoSuch is not supported", "operator Gelu is not supported at opset 12", "alpha", "of type bool is not supported"};
+    says(&n, &in, 4, sane);
+    in.dim[1] = -1;
+    says(&n, &in, 4, sane);
+    in = (struct vd_tensor){.type = 99, .rank = 2, .dim = {2, 3}};
+    says(&n, &in, 4, sane);
+    in = (struct vd_tensor){.type = VD_F32, .rank = 9};
+    says(&n, &in, 4, sane);
+    /* without memory it says less, and never nothing */
+    in = (struct vd_tensor){.type = VD_F32, .rank = 2, .dim = {2, 3}};
+    for (size_t k = 1;; k++) {
+        struct said s = {.n = 0};
+        const size_t before = vd_mem_count();
+        vd_mem_fail_at(k, 1);
+        const int found = vd_graph_refusals(&n.m, &in, say, &s);
+        vd_mem_fail_at(0, 0);
+        assert_true(found >= 1 && found == s.n);
+        if (vd_mem_count() - before < k)
+            break;
+    }
+    net_end(&n);
+}
+
 /* --- no memory --- */
 
 static void fails_everywhere(struct net *n)
@@ -473,6 +608,8 @@ static void test_no_memory(void **state)
             qdq_net(&n, &q);
             fails_everywhere(&n);
         }
+    product_net(&n, true, 0, 1, 1, 2, true);
+    fails_everywhere(&n);
     net_begin(&n, 17); /* with float16 to compute at once, and bytes at an odd place */
     const uint16_t half[2] = {0x3c00, 0x1000};
     const char *h = net_const(&n, VD_F16, 1, (const int64_t[]){2}, half);
@@ -487,7 +624,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_types_of_attributes), cmocka_unit_test(test_order),
-        cmocka_unit_test(test_folding), cmocka_unit_test(test_qdq), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_folding), cmocka_unit_test(test_qdq), cmocka_unit_test(test_qdq_products),
+        cmocka_unit_test(test_everything_refused), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
