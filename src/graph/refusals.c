@@ -102,8 +102,13 @@ static void walk_node(struct walk *w, int i, const struct vd_op *op)
         in[k] = v < 0 ? NULL : &w->t[v];
         known = known && (v < 0 || in[k]->data || of_shape);
     }
-    for (int k = 0; k < p->n_out; k++)
+    bool asked = false;
+    for (int k = 0; k < p->n_out; k++) {
         out[k] = *p->out[k] ? &w->t[vd_names_find(&w->values, p->out[k])] : NULL;
+        asked = asked || out[k];
+    }
+    if (!asked) /* a graph drops it: operators rely on one output at least */
+        return;
     vd_reason_clear();
     if (vd_node_infer(&n, w->m->opset, in, out, &w->a)) {
         say_once(w, i, vd_reason());
