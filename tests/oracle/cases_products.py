@@ -55,7 +55,8 @@ def matmul_integer(d):
 
 
 def scale(d, n):
-    return (d.rng.random(n) * 0.1 + 0.01).astype(F32)
+    """Any, or whole numbers of 1/256, of which many results lie half way between two steps."""
+    return (d.rng.random(n) * 0.1 + 0.01 if d.chance(0.6) else d.rng.integers(3, 28, n) / 256).astype(F32)
 
 
 @maker("QLinearMatMul")
@@ -343,6 +344,8 @@ def qlinear_arithmetic(d, op):
     a, b = d.array(sa, kind), d.array(sb, kind)
     ka, kb = scale(d, []), scale(d, [])
     ky = np.asarray((ka + kb if op.endswith("Add") else ka * kb * np.float32(100)) * np.float32(d.rng.uniform(0.5, 1)), F32)
+    if op.endswith("Add") and d.chance(0.5):
+        ky = np.asarray((ka + kb) / 2 if d.chance(0.5) else scale(d, []), F32)  # many ties
     return d.one(a, ka, d.array([], kind), b, kb, d.array([], kind), ky, d.array([], kind), fixed=d.pick((1, 2, 4, 5, 6, 7), (1, 2, 3, 4, 5, 6, 7)))
 
 
