@@ -62,16 +62,24 @@ LOOP(only_madd, MADD(12) MADD(13) ADD(0, 12) MADD(14) ADD(1, 13) MADD(12) ADD(2,
 LOOP(only_fma512, TWELVE(FMA512))
 LOOP(only_dot_s16, TWELVE(DOT_S16))
 LOOP(only_dot_u8, TWELVE(DOT_U8))
+#if defined(VD_HAVE_AVXVNNI)
+#define DOT_VEX(i) "%{vex%} vpdpbusd %%ymm15, %%ymm15, %%ymm" #i "\n\t"
+LOOP(only_dot_vex, TWELVE(DOT_VEX))
+#endif
 
 void vd_limits_measure(const char *set, struct vd_limits *l)
 {
     const double n = (double)ROUNDS * SUMS * 8e-9; /* products of 32 bits in 256, in billions */
 
     *l = (struct vd_limits){0, 0, 0};
-    if (strcmp(set, "avx2") == 0) {
+    if (strcmp(set, "avx2") == 0 || strcmp(set, "avxvnni") == 0) {
         l->f32 = n / vd_bench_measure(only_fma, NULL, RUNS);
         l->s16 = 2 * n / vd_bench_measure(only_madd, NULL, RUNS);
         l->u8 = l->s16; /* bytes are multiplied as 16 bits */
+#if defined(VD_HAVE_AVXVNNI)
+        if (strcmp(set, "avxvnni") == 0)
+            l->u8 = 4 * n / vd_bench_measure(only_dot_vex, NULL, RUNS);
+#endif
     } else if (strcmp(set, "avx512vnni") == 0) {
         l->f32 = 2 * n / vd_bench_measure(only_fma512, NULL, RUNS);
         l->s16 = 4 * n / vd_bench_measure(only_dot_s16, NULL, RUNS);

@@ -22,7 +22,7 @@
 
 enum { GUARD = 64, CANARY = 0xa5 };
 
-static const char *const known[] = {"c", "avx2", "avx512vnni"};
+static const char *const known[] = {"c", "avx2", "avxvnni", "avx512vnni"};
 static struct vd_rng rng;
 static uint64_t seed;
 static size_t checks; /* values compared in the test that runs */

@@ -30,6 +30,8 @@ static unsigned detect(void)
     unsigned flags = VD_CPU_AVX2;
     if ((xcr0 & 0xe6) == 0xe6 && (b & avx512) == avx512 && (c & 1u << 11)) /* masks, ZMM; VNNI */
         flags |= VD_CPU_AVX512VNNI;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4)) /* a of leaf 7.0: the last subleaf */
+        flags |= VD_CPU_AVXVNNI;
     return flags;
 }
 #else

@@ -7,6 +7,7 @@
 enum {
     VD_CPU_AVX2 = 1 << 0,       /* AVX2, FMA, F16C */
     VD_CPU_AVX512VNNI = 1 << 1, /* AVX-512 F, BW, DQ, VL and VNNI, besides the above */
+    VD_CPU_AVXVNNI = 1 << 2,    /* AVX-VNNI (vpdpbusd without AVX-512), besides AVX2 */
 };
 
 unsigned vd_cpu_flags(void);

@@ -35,7 +35,7 @@ extern const struct vd_grad_kernels vd_grads_avx2, vd_grads_avx512vnni;
 const struct vd_grad_kernels *vd_grad_kernels(const char *set)
 {
 #if defined(__x86_64__)
-    if (!strcmp(set, "avx2"))
+    if (!strcmp(set, "avx2") || !strcmp(set, "avxvnni"))
         return &vd_grads_avx2;
     if (!strcmp(set, "avx512vnni"))
         return &vd_grads_avx512vnni;

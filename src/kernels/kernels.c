@@ -16,9 +16,15 @@ static const struct set {
     {"c", 0, vd_kernels_init_c},
 #if defined(__x86_64__)
     {"avx2", VD_CPU_AVX2, vd_kernels_init_avx2},
+#if defined(VD_HAVE_AVXVNNI)
+    {"avxvnni", VD_CPU_AVX2 | VD_CPU_AVXVNNI, vd_kernels_init_avxvnni},
+#else
+    {"avxvnni", 0, NULL},
+#endif
     {"avx512vnni", VD_CPU_AVX2 | VD_CPU_AVX512VNNI, vd_kernels_init_avx512vnni},
 #else
     {"avx2", 0, NULL},
+    {"avxvnni", 0, NULL},
     {"avx512vnni", 0, NULL},
 #endif
 };

@@ -53,7 +53,7 @@ struct vd_conv_args {
 };
 
 struct vd_kernels {
-    const char *name; /* "c", "avx2", "avx512vnni" */
+    const char *name; /* "c", "avx2", "avxvnni", "avx512vnni" */
 
     /* fp32: sum over taps in order, fused or separate multiply-add. */
     void (*conv_f32)(const struct vd_conv_args *a);
@@ -88,6 +88,7 @@ const char *vd_kernels_name(int i);
 /* The ladder, one function a set: overwrite what it does better. */
 void vd_kernels_init_c(struct vd_kernels *k);
 void vd_kernels_init_avx2(struct vd_kernels *k);
+void vd_kernels_init_avxvnni(struct vd_kernels *k);
 void vd_kernels_init_avx512vnni(struct vd_kernels *k);
 
 #endif

@@ -28,6 +28,7 @@ VD_KERNEL_SET(avx512vnni); /* convolutions, range, quantise; the rest is avx2's 
 
 VD_ROW_KERNEL_SET(c);
 VD_ROW_KERNEL_SET(avx2);
+VD_ROW_KERNEL_SET(avxvnni); /* dense and first rows of bytes */
 VD_ROW_KERNEL_SET(avx512vnni);
 
 /* What a caller of either convolution has promised, for assert(). */
