@@ -131,6 +131,55 @@ static void bench_conv(const struct vd_kernels *k, struct vd_row_shape s, int to
     vd_free(none);
 }
 
+/* Element by element, in G elements/s. */
+struct flat {
+    const struct vd_kernels *k;
+    size_t n, block;
+    uint8_t *a, *b;
+    float *x, *y;
+    float table[256];
+    uint8_t codes[256];
+};
+
+static void run_add_u8(void *arg)
+{
+    static const struct vd_row_add add = {.ra = 0.7f, .rb = 0.6f, .fixed = 3, .hi = 255};
+    const struct flat *f = arg;
+    f->k->row.add_u8(f->a, f->a, f->b, f->n, &add);
+}
+static void run_quantize(void *arg) { const struct flat *f = arg; f->k->row.quantize_u8(f->a, f->x, f->n, 0.0041f, 7, 0, 255); }
+static void run_dequantize(void *arg) { const struct flat *f = arg; f->k->row.dequantize_f32(f->x, f->a, f->n, 0.0041f, 7); }
+static void run_lookup_u8(void *arg) { const struct flat *f = arg; f->k->row.lookup_u8(f->b, f->a, f->n, f->codes); }
+static void run_lookup_f32(void *arg) { const struct flat *f = arg; f->k->row.lookup_f32(f->x, f->a, f->n, f->table); }
+static void run_add_f32(void *arg) { const struct flat *f = arg; f->k->row.add_f32(f->x, f->x, f->y, f->n); }
+static void run_clamp(void *arg) { const struct flat *f = arg; f->k->row.clamp_f32(f->x, f->y, f->n, 0, 6); }
+static void run_block(void *arg) { const struct flat *f = arg; f->k->row.block_f32(f->x, f->block, f->y, f->n / 16, 16, (int)(f->n / 16)); }
+static void run_plane(void *arg) { const struct flat *f = arg; f->k->row.plane_f32(f->y, f->n / 16, f->x, f->block, 16, (int)(f->n / 16)); }
+
+static void bench_flat(const struct vd_kernels *k, int width)
+{
+    static const struct { const char *name; void (*fn)(void *); } list[] = {
+        {"add_u8", run_add_u8}, {"quantize_u8", run_quantize}, {"dequantize_f32", run_dequantize}, {"lookup_u8", run_lookup_u8},
+        {"lookup_f32", run_lookup_f32}, {"add_f32", run_add_f32}, {"clamp_f32", run_clamp}, {"block_f32", run_block}, {"plane_f32", run_plane},
+    };
+    struct flat f = {.k = k, .n = (size_t)width * VD_LANES, .block = (size_t)(width + VD_ROW_SLACK) * VD_LANES * 4};
+
+    f.a = memory(f.n);
+    f.b = memory(f.n);
+    f.x = memory(f.block);
+    f.y = memory(f.block);
+    for (size_t i = 0; i < f.n; i++) {
+        f.a[i] = (uint8_t)(i * 61);
+        f.y[i] = f.x[i] = (float)(i % 255) / 255;
+    }
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        printf("%-10s %-15s %7.2f G elements/s\n", k->name, list[i].name, (double)f.n * 1e-9 / vd_bench_measure(list[i].fn, &f, RUNS));
+    vd_free(f.a);
+    vd_free(f.b);
+    vd_free(f.x);
+    vd_free(f.y);
+}
+
 static const struct vd_row_shape shapes[] = {
     {VD_ROW_DENSE, true, 16, 16, 3, 3, 1, 1}, {VD_ROW_DENSE, true, 32, 32, 3, 3, 1, 1}, {VD_ROW_DENSE, true, 16, 32, 3, 3, 2, 1},
     {VD_ROW_DENSE, true, 32, 16, 1, 1, 1, 1}, {VD_ROW_FIRST, true, 1, 16, 3, 3, 1, 1}, {VD_ROW_LAST, true, 16, 1, 3, 3, 1, 1},
@@ -170,6 +219,7 @@ int main(int argc, char **argv)
                     }
                 }
             }
+        bench_flat(k, width);
     }
     return 0;
 }

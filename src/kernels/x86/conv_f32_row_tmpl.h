@@ -206,10 +206,29 @@ static void vr_last_f32(const struct vd_row_conv *c, void *dst, size_t dst_block
     vr_tail_end(&t, &c->tail);
 }
 
-/* The weights keep the C reference's order. */
+/* [oc block][ky][kx][ic][16], depthwise [block][ky][kx][16] */
+static size_t vr_pack_f32(const struct vd_row_shape *s, const void *weight, void *pack)
+{
+    const float *w = weight;
+    float *out = pack;
+    const size_t taps = (size_t)(s->kh * s->kw), ic = s->kind == VD_ROW_DEPTHWISE ? 1 : (size_t)s->ic;
+    const size_t size = ((size_t)s->oc + VD_LANES - 1) / VD_LANES * taps * ic * VD_LANES * sizeof(float);
+
+    if (!pack)
+        return size;
+    memset(pack, 0, size);
+    for (size_t o = 0; o < (size_t)s->oc; o++)
+        for (size_t i = 0; i < ic; i++)
+            for (size_t t = 0; t < taps; t++)
+                out[((o / VD_LANES * taps + t) * ic + i) * VD_LANES + o % VD_LANES] = *w++;
+    return size;
+}
+
+/* The last layer's weights keep the C reference's order. */
 static inline void vr_conv_f32_init(struct vd_row_kernels *k)
 {
     k->conv_f32[VD_ROW_DENSE] = k->conv_f32[VD_ROW_FIRST] = k->conv_f32[VD_ROW_DEPTHWISE] = vr_conv_f32;
+    k->pack_f32[VD_ROW_DENSE] = k->pack_f32[VD_ROW_FIRST] = k->pack_f32[VD_ROW_DEPTHWISE] = vr_pack_f32;
     k->conv_f32[VD_ROW_LAST] = vr_last_f32;
 }
 
