@@ -360,7 +360,7 @@ const struct vd_cmd vd_cmd_train = {
             "  -o FOLDER           where all this goes (default: the current folder)\n"
             "  --restart           begin anew, although there is a checkpoint\n"
             "  --threads N         worker threads (default: as many as this process may use)\n"
-            "  --kernels NAME      kernel set: auto, c, avx2, avx512vnni (default: the best that the CPU has)\n"
+            "  --kernels NAME      kernel set: auto, c, avx2, avxvnni, avx512vnni (default: the best that the CPU has)\n"
             "  --sandbox=MODE      reach no other files, programs or network: auto, require, off\n"
             "  -q, --quiet         print nothing but errors and warnings\n"
             "\n"
