@@ -11,6 +11,7 @@
     X(registry) \
     X(inspect) \
     X(filter) \
+    X(score) \
     X(run) \
     X(bench) \
     X(train)

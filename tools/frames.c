@@ -215,23 +215,33 @@ static const struct format { const char *name; int depth, chroma; } formats[] = 
     {"yuv444p10le", 10, 8}, {"yuv444p12le", 12, 8},
 };
 
-static int read_raw(struct vd_frames_job *j, struct hashed *h)
+int vd_raw_format(const char *name, int w, int h, struct vd_raw *out)
 {
-    const struct format *f = formats;
-    const char *want = j->o->pix_fmt ? j->o->pix_fmt : "gray";
     const size_t n = sizeof(formats) / sizeof(*formats);
     size_t k = 0;
-    while (k < n && strcmp(formats[k].name, want))
+    *out = (struct vd_raw){.name = name ? name : "gray"};
+    while (k < n && strcmp(formats[k].name, out->name))
         k++;
     if (k == n)
-        return vd_fail(EINVAL, "--pix_fmt %s: known are gray, gray10le to gray16le, yuv420p, yuv422p, yuv444p, nv12 and those with 10le and 12le", want);
-    f = &formats[k];
-    int rc = vd_frames_want_picture(j);
+        return vd_fail(EINVAL, "pixel format %s: known are gray, gray10le to gray16le, yuv420p, yuv422p, yuv444p, nv12 and those with 10le and 12le", name);
+    const struct format *f = &formats[k];
+    const size_t bytes = f->depth > 8 ? 2 : 1, cols = (size_t)w, rows = (size_t)h;
+    const size_t cw = f->chroma == 8 ? cols : (cols + 1) / 2, ch = f->chroma == 2 ? (rows + 1) / 2 : rows;
+    out->depth = f->depth;
+    out->row = cols * bytes;
+    out->frame = rows * out->row + (f->chroma ? 2 * cw * ch * bytes : 0);
+    return 0;
+}
+
+static int read_raw(struct vd_frames_job *j, struct hashed *h)
+{
+    struct vd_raw raw;
+    int rc = vd_raw_format(j->o->pix_fmt, j->o->w, j->o->h, &raw);
+    if (!rc)
+        rc = vd_frames_want_picture(j);
     if (rc)
         return rc;
-    const size_t bytes = f->depth > 8 ? 2 : 1, w = (size_t)j->o->w, rows = (size_t)j->o->h, luma = w * rows * bytes;
-    const size_t cw = f->chroma == 8 ? w : (w + 1) / 2, ch = f->chroma == 2 ? (rows + 1) / 2 : rows;
-    const size_t frame = luma + (f->chroma ? 2 * cw * ch * bytes : 0);
+    const size_t frame = raw.frame;
     struct stat st;
     struct vd_draw draw = {0};
     if (j->o->frames) {
@@ -250,10 +260,10 @@ static int read_raw(struct vd_frames_job *j, struct hashed *h)
         if (got < 0)
             rc = vd_fail(EIO, "%s: cannot read: %s", j->path, strerror((int)-got));
         else if (at && at < frame)
-            rc = vd_fail(EBADMSG, "%s: ends inside a frame: %zu bytes of %zu are there; is it %s of %dx%d?", j->path, at, frame, want, j->o->w, j->o->h);
+            rc = vd_fail(EBADMSG, "%s: ends inside a frame: %zu bytes of %zu are there; is it %s of %dx%d?", j->path, at, frame, raw.name, j->o->w, j->o->h);
         if (rc || at < frame)
             break;
-        if ((!j->o->frames || vd_draw_next(&draw)) && (rc = vd_frames_give_picture(j, p, (ptrdiff_t)(w * bytes), j->o->w, j->o->h, f->depth)))
+        if ((!j->o->frames || vd_draw_next(&draw)) && (rc = vd_frames_give_picture(j, p, (ptrdiff_t)raw.row, j->o->w, j->o->h, raw.depth)))
             break;
     }
     vd_free(p);

@@ -36,6 +36,10 @@ struct vd_frames_done { char sha256[65]; uint64_t frames; }; /* of the whole fil
 int vd_frames_read(const char *path, const struct vd_onnx_model *m, const struct vd_frames_opts *o, vd_frame_fn *fn, void *arg,
                    struct vd_frames_done *done);
 
+/* Raw pictures of w x h, luma first: NULL is gray. -EINVAL: not a format of the list. */
+struct vd_raw { const char *name; int depth; size_t row, frame; }; /* row: bytes of one of luma; frame: of all planes */
+int vd_raw_format(const char *name, int w, int h, struct vd_raw *out);
+
 /* For frames_array.c and io/libav.c. */
 struct vd_frames_job {
     const char *path;

@@ -124,7 +124,7 @@ enum { SIZE_MOST = 65535, NOTES_MOST = 1024, NAME_MOST = 255 };
 /* "input" and "output" of a sidecar. */
 static void tensor(const json_t *v, const char *key, bool input, struct vd_row *row, struct vd_lint *l)
 {
-    const char *name = NULL, *k;
+    const char *name = NULL, *resize = NULL, *k;
     char full[300];
     double lo_hi[2] = {0, 0};
     int w = 0, h = 0;
@@ -146,7 +146,11 @@ static void tensor(const json_t *v, const char *key, bool input, struct vd_row *
             integer(m, full, 1, SIZE_MOST, &w, l);
         else if (input && !strcmp(k, "height"))
             integer(m, full, 1, SIZE_MOST, &h, l);
-        else if (l->full)
+        else if (input && !strcmp(k, "resize")) {
+            resize = text(m, full, NAME_MOST, l);
+            if (resize && l->full && strcmp(resize, "area")) /* a newer file opens; who resizes refuses what it does not know */
+                vd_lint_add(l, EBADMSG, "%s: '%.40s' is not area, the one kernel there is", full, resize);
+        } else if (l->full)
             vd_lint_add(l, EBADMSG, "%s: no such key", full);
     }
     if (l->full && !json_object_get(v, "name"))
@@ -154,7 +158,9 @@ static void tensor(const json_t *v, const char *key, bool input, struct vd_row *
     if (input && !json_object_get(v, "width") != !json_object_get(v, "height"))
         vd_lint_add(l, EBADMSG, "%s: width and height go together", key);
     *(input ? &row->input_name : &row->output_name) = name;
-    if (!input)
+    if (input)
+        row->resize = resize;
+    else
         row->output_lo = lo_hi[0], row->output_hi = lo_hi[1];
     if (w && h) {
         row->size_w = w;

@@ -42,6 +42,7 @@ struct vd_row {
     /* Sidecar only: the input contract. */
     const char *input_name, *output_name;
     int size_w, size_h; /* input size to use where the model's is symbolic; 0 when absent */
+    const char *resize; /* the kernel that brings pictures to that size; NULL when absent */
     double output_lo, output_hi; /* output.range; both 0 when absent */
     /* Sidecar only: degradation, what a filter's pictures are damaged by. 0: not at all, or absent. */
     bool has_degradation;

@@ -91,7 +91,7 @@ def make_shop(d):
              "license_url": "https://example.org/l", "sigstore_bundle": "b.sigstore.json", "notes": "n"}
     put(d / "registry.json", {"$schema": "./registry.schema.json", "schema_version": 1, "models": [rows[0], {**rows[1], **extra}]})
     for row in rows:
-        put(d / row["onnx"].replace(".onnx", ".json"), {**row, "input": {"name": "x", "range": [0, 1], "width": 8, "height": 6},
+        put(d / row["onnx"].replace(".onnx", ".json"), {**row, "input": {"name": "x", "range": [0, 1], "width": 8, "height": 6, "resize": "area"},
                                                         "output": {"name": "y", "range": [-1.5, 2]},
                                                         "degradation": {"blur_sigma": 0.5, "jpeg_quality": 50}, "notes": "n"})
     return d
@@ -182,7 +182,8 @@ SIDECAR_RULES = [
     (["input"], GONE), (["input"], []), (["input", "name"], GONE), (["input", "name"], ""), (["input", "name"], 1),
     (["input", "name"], "x" * 256), (["input", "range"], [0]), (["input", "range"], [0, 1, 2]), (["input", "range"], ["0", 1]),
     (["input", "range"], 1), (["input", "width"], 0), (["input", "width"], 65536), (["input", "width"], 8.5), (["input", "width"], GONE),
-    (["input", "height"], GONE), (["input", "height"], "6"), (["input", "depth"], 1), (["output"], GONE), (["output"], "y"),
+    (["input", "height"], GONE), (["input", "height"], "6"), (["input", "depth"], 1), (["input", "resize"], "bicubic"), (["input", "resize"], "Area"),
+    (["input", "resize"], True), (["output", "resize"], "area"), (["output"], GONE), (["output"], "y"),
     (["output", "name"], GONE), (["output", "width"], 8), (["output", "range"], {}), (["license"], "MIT"), (["smoke"], True),
     (["quant_accuracy_budget_plcc"], 0.01), (["$schema"], 1), (["quant_gate"], {}),
     (["degradation"], 1), (["degradation"], {"blur": 1}), (["degradation"], {"blur_sigma": 0}), (["degradation"], {"blur_sigma": 3.5}),

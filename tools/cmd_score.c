@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "common/file.h"
+#include "common/mem.h"
+#include "common/status.h"
+#include "io/resize.h"
+#include "io/stream.h"
+#include "luma_clip.h"
+#include "ops/op.h" /* float16 */
+#include "score_text.h"
+#include "session.h"
+
+enum { OPT_JSON = 1, OPT_CSV, OPT_XML, OPT_TEXT, OPT_NDJSON, OPT_SUBSAMPLE, OPT_PRECISION, OPT_FRAMES, OPT_SIZE, OPT_PIX_FMT };
+enum { DIST, REF }; /* of clip[] */
+enum { MAX_PRECISION = 17 };
+
+struct score {
+    /* What was asked for. */
+    const char *model, *path[2], *out; /* path[REF] NULL: no reference */
+    int format;                        /* enum vd_score_format; -1: by the file's ending */
+    bool ndjson, force, quiet;
+    long subsample, max_frames;
+    struct vd_luma_opts raw;
+    struct vd_run_opts run;
+    /* What is open. */
+    struct vd_luma_clip clip[2];
+    vmaf_dnn_session *session;
+    vmaf_dnn_info info;
+    size_t slot_of[2];                 /* which input of the model a clip goes to */
+    int model_w, model_h;              /* 0: any */
+    float *plane[2];                   /* clips brought to that size */
+    vmaf_dnn_output *output;
+    struct vd_sink sink;
+    struct vd_progress progress;
+    /* What happened. */
+    const char **metric;
+    int64_t *frame;
+    double *value;
+    size_t room;
+    struct vd_scores made;
+    double start;
+};
+
+static const char help[] =
+    "Usage: vmaf-dnn score -m MODEL|ID -d CLIP [-r CLIP] [OPTION]...\n"
+    "\n"
+    "Score every frame of a clip with a model that makes numbers of pictures, and pool: mean, harmonic mean, min, max and\n"
+    "the percentiles 1, 5, 10, 25 and 50. A model with one input sees the distorted clip; a model with two also the\n"
+    "reference, and knows them by name (ref or reference, dist or distorted), else takes the reference first.\n"
+    "\n"
+    "  -m, --model MODEL   path of a .onnx file, or an id of the registry\n"
+    "  -d, --distorted CLIP   what is rated: y4m (- is standard input), .npy pictures, raw with --size, what libavformat\n"
+    "                      reads in builds with -Dlibav=enabled\n"
+    "  -r, --reference CLIP   what it is compared with, of the same size and length\n"
+    "  -o, --output FILE   where the scores go (default: standard output)\n"
+    "  --json, --csv, --xml   in the shape of the vmaf tool's (default: by FILE's ending, else text for people)\n"
+    "  --text              that text, whatever FILE ends in\n"
+    "  --ndjson            a line of JSON for each frame on standard output as it is scored; the last has the pooled figures\n"
+    "  --subsample N       score every N-th frame, beginning with the first (default: 1)\n"
+    "  --frames N          stop after N frames of the clip\n"
+    "  --precision N|max   digits behind the point (default: 6); max: as many as bring the same number back\n"
+    "  --size WxH          clips are raw samples of this size\n"
+    "  --pix-fmt FORMAT    of raw samples, as ffmpeg names it: gray (default), yuv420p, yuv420p10le, ...\n"
+    "  -f, --force         replace FILE when it exists\n"
+    "  -q, --quiet         no progress and no closing line; warnings and errors stay\n"
+    VD_RUN_HELP
+    "\n"
+    "Models take luma, v / (2^bits - 1), as float pictures [N,1,H,W]. Where height and width are numbers, frames are brought\n"
+    "to them by area; where the sidecar names \"resize\", to its width and height; else the model sees frames as they are.\n"
+    "\n"
+    "A clip that breaks, or ends before the other: the frames before are scored and written with \"complete\": false, exit\n"
+    "code 3, and the message has frame and byte offset. Scores that are not numbers are null, and named.\n"
+    "\n"
+    "Examples:\n"
+    "  vmaf-dnn score -m nr_metric.onnx -d out.y4m\n"
+    "  ffmpeg -i out.mp4 -f yuv4mpegpipe -strict -1 - | vmaf-dnn score -m nr_metric.onnx -d - -o scores.json\n"
+    "\n"
+    "Exit codes: 0 done, 1 a score is not a number, 2 usage, no such file, or clips of different sizes, 3 a clip is broken or ends\n"
+    "early, 4 the model was refused, 5 no room, no memory, or nobody reads the output.\n";
+
+const struct vd_cmd vd_cmd_score;
+
+/* --- what is asked for */
+
+static int format_of(const char *path)
+{
+    const char *dot = path ? strrchr(path, '.') : NULL;
+    return !dot ? VD_SCORE_TEXT : !strcasecmp(dot, ".json") ? VD_SCORE_JSON : !strcasecmp(dot, ".csv") ? VD_SCORE_CSV
+         : !strcasecmp(dot, ".xml") ? VD_SCORE_XML : VD_SCORE_TEXT;
+}
+
+static int check_args(struct score *s, int argc, char **argv)
+{
+    const struct vd_cmd *c = &vd_cmd_score;
+
+    if (optind < argc)
+        return vd_usage(c, "'%s' has no place here: clips are given with -d and -r", argv[optind]);
+    if (!s->model)
+        return vd_usage(c, "no model: give -m MODEL.onnx, or an id of the registry");
+    if (!s->path[DIST])
+        return vd_usage(c, "no clip: give -d CLIP, or -d - for standard input");
+    if (s->path[REF] && !strcmp(s->path[REF], "-") && !strcmp(s->path[DIST], "-"))
+        return vd_usage(c, "standard input cannot be both clips: name one of them");
+    if (s->raw.pix_fmt && !s->raw.w)
+        return vd_usage(c, "--pix-fmt is of raw samples: give --size WIDTHxHEIGHT with it");
+    for (int i = DIST; i <= REF; i++)
+        if (s->path[i] && !strcmp(s->path[i], "-") && isatty(STDIN_FILENO))
+            return vd_usage(c, "standard input is a terminal: pipe a y4m clip in");
+    if (s->out && !strcmp(s->out, "-"))
+        s->out = NULL;
+    if (s->ndjson && !s->out && s->format >= 0)
+        return vd_usage(c, "--ndjson has standard output to itself: give -o FILE for the other format");
+    if (s->format < 0)
+        s->format = format_of(s->out);
+    return VD_EXIT_OK;
+}
+
+static int parse(int argc, char **argv, struct score *s)
+{
+    static const struct option longs[] = {
+        {"model", required_argument, NULL, 'm'},
+        {"distorted", required_argument, NULL, 'd'},
+        {"reference", required_argument, NULL, 'r'},
+        {"output", required_argument, NULL, 'o'},
+        {"json", no_argument, NULL, OPT_JSON},
+        {"csv", no_argument, NULL, OPT_CSV},
+        {"xml", no_argument, NULL, OPT_XML},
+        {"text", no_argument, NULL, OPT_TEXT},
+        {"ndjson", no_argument, NULL, OPT_NDJSON},
+        {"subsample", required_argument, NULL, OPT_SUBSAMPLE},
+        {"frames", required_argument, NULL, OPT_FRAMES},
+        {"precision", required_argument, NULL, OPT_PRECISION},
+        {"size", required_argument, NULL, OPT_SIZE},
+        {"pix-fmt", required_argument, NULL, OPT_PIX_FMT},
+        {"force", no_argument, NULL, 'f'},
+        {"quiet", no_argument, NULL, 'q'},
+        VD_RUN_OPTIONS,
+        {NULL, 0, NULL, 0},
+    };
+    static const int format[] = {[OPT_JSON] = VD_SCORE_JSON, [OPT_CSV] = VD_SCORE_CSV, [OPT_XML] = VD_SCORE_XML, [OPT_TEXT] = VD_SCORE_TEXT};
+    const struct vd_cmd *c = &vd_cmd_score;
+    long n;
+    int opt;
+
+    while ((opt = vd_getopt(c, argc, argv, "m:d:r:o:fq", longs)) != -1)
+        switch (opt) {
+        case 'm': s->model = optarg; break;
+        case 'd': s->path[DIST] = optarg; break;
+        case 'r': s->path[REF] = optarg; break;
+        case 'o': s->out = optarg; break;
+        case 'f': s->force = true; break;
+        case 'q': s->quiet = true; break;
+        case OPT_NDJSON: s->ndjson = true; break;
+        case OPT_JSON: case OPT_CSV: case OPT_XML: case OPT_TEXT:
+            if (s->format >= 0 && s->format != format[opt])
+                return vd_usage(c, "one of --json, --csv, --xml and --text");
+            s->format = format[opt];
+            break;
+        case OPT_SUBSAMPLE:
+            if (!vd_parse_int(optarg, 1, LONG_MAX, &s->subsample))
+                return vd_usage(c, "--subsample %s: give a number from 1", optarg);
+            break;
+        case OPT_FRAMES:
+            if (!vd_parse_int(optarg, 1, LONG_MAX, &s->max_frames))
+                return vd_usage(c, "--frames %s: give a number from 1", optarg);
+            break;
+        case OPT_PRECISION:
+            n = VD_PRECISION_MAX;
+            if (strcmp(optarg, "max") && !vd_parse_int(optarg, 0, MAX_PRECISION, &n))
+                return vd_usage(c, "--precision %s: 0 to %d digits behind the point, or max", optarg, MAX_PRECISION);
+            s->made.precision = (int)n;
+            break;
+        case OPT_SIZE:
+            if (!vd_parse_size(optarg, &s->raw.w, &s->raw.h))
+                return vd_usage(c, "--size %s: WIDTHxHEIGHT", optarg);
+            break;
+        case OPT_PIX_FMT: s->raw.pix_fmt = optarg; break;
+        default:
+            if (opt == '?' || vd_run_option(c, opt, optarg, &s->run) < 0)
+                return VD_EXIT_USAGE;
+        }
+    return check_args(s, argc, argv);
+}
+
+/* --- the model */
+
+static int refuse(const struct score *s, const char *why) { return vd_report(vd_fail(ENOTSUP, "%s: %s", s->info.file, why)); }
+
+static bool named(const char *name, const char *a, const char *b) { return !strcasecmp(name, a) || !strcasecmp(name, b); }
+
+static int take_inputs(struct score *s)
+{
+    const struct vd_onnx_model *m = &s->session->model;
+
+    if (m->n_in == 1 && s->path[REF])
+        return refuse(s, "scores without a reference: leave -r out");
+    if (m->n_in == 2 && !s->path[REF])
+        return refuse(s, "compares with a reference: give -r CLIP");
+    if (m->n_in != 1 && m->n_in != 2)
+        return refuse(s, "has neither one input (a clip) nor two (reference and distorted)");
+    for (int i = 0; i < m->n_in; i++) {
+        const struct vd_onnx_value *v = &m->in[i];
+        if (v->rank == 4 && v->dim[1] == 3)
+            return refuse(s, "takes RGB pictures [N,3,H,W]; score gives luma, [N,1,H,W]");
+        if ((v->type != VD_F32 && v->type != VD_F16) || (v->rank >= 0 && v->rank != 4) || (v->rank == 4 && (v->dim[0] > 1 || v->dim[1] > 1)))
+            return refuse(s, "an input is no float picture [N,1,H,W] of luma ('vmaf-dnn inspect' lists inputs)");
+        if (v->rank == 4 && (v->dim[2] < 0) != (v->dim[3] < 0))
+            return refuse(s, "has a fixed height and an open width, or the other way");
+        if (i && (v->rank != m->in[0].rank || (v->rank == 4 && (v->dim[2] != m->in[0].dim[2] || v->dim[3] != m->in[0].dim[3]))))
+            return refuse(s, "takes pictures of two different sizes");
+    }
+    s->slot_of[REF] = 0;
+    s->slot_of[DIST] = m->n_in == 2;
+    if (m->n_in == 2 && (named(m->in[0].name, "dist", "distorted") || named(m->in[1].name, "ref", "reference"))) {
+        s->slot_of[REF] = 1;
+        s->slot_of[DIST] = 0;
+    }
+    return VD_EXIT_OK;
+}
+
+/* The size that the model sees, by what it is and what its sidecar says. */
+static int take_size(struct score *s)
+{
+    const struct vd_onnx_value *v = s->session->model.in;
+    const struct vd_sidecar *side = &s->session->file.sidecar;
+    const char *kernel = side->json ? side->row.resize : NULL;
+
+    if (kernel && strcmp(kernel, "area"))
+        return vd_report(vd_fail(ENOTSUP, "%s: its sidecar says that pictures are resized by '%s', and this version knows area: other kernels give other scores",
+                                 s->info.file, kernel));
+    if (v->rank == 4 && v->dim[2] > 0) {
+        if (v->dim[2] > VD_MAX_SIDE || v->dim[3] > VD_MAX_SIDE)
+            return refuse(s, "takes pictures that are too large");
+        s->model_h = (int)v->dim[2];
+        s->model_w = (int)v->dim[3];
+    } else if (kernel && side->row.size_w) {
+        s->model_w = side->row.size_w;
+        s->model_h = side->row.size_h;
+    }
+    return VD_EXIT_OK;
+}
+
+static int take_outputs(struct score *s)
+{
+    const size_t n = s->info.n_outputs;
+    const struct vd_row *row = s->session->file.row ? s->session->file.row : s->session->file.sidecar.json ? &s->session->file.sidecar.row : NULL;
+
+    if (row && row->kind && !strcmp(row->kind, "filter"))
+        return refuse(s, "makes pictures, not scores: that is vmaf-dnn filter");
+    s->metric = vd_calloc(n, sizeof(*s->metric));
+    s->output = vd_calloc(n, sizeof(*s->output));
+    if (!s->metric || !s->output)
+        return vd_report(vd_nomem(n * sizeof(*s->output)));
+    for (size_t i = 0; i < n; i++) {
+        vmaf_dnn_slot slot;
+        const int rc = vmaf_dnn_session_output(s->session, i, &slot);
+        if (rc)
+            return vd_report(rc);
+        const struct vd_onnx_value *v = &s->session->model.out[i]; /* the file's own size, also where the session takes others */
+        for (int k = 0; k < v->rank; k++)
+            if (v->dim[k] > 1)
+                return vd_report(vd_fail(ENOTSUP, "%s: output '%s' is more than one number: score is for models whose outputs are single numbers", s->info.file,
+                                         slot.name));
+        if (!vd_npy_descr(slot.type))
+            return vd_report(vd_fail(ENOTSUP, "%s: output '%s' is of a type that is no score", s->info.file, slot.name));
+        s->metric[i] = slot.name;
+        s->output[i] = (vmaf_dnn_output){.name = slot.name, .type = slot.type == VMAF_DNN_F16 ? VMAF_DNN_F32 : slot.type};
+    }
+    s->made.metric = s->metric;
+    s->made.n_metric = n;
+    s->made.model = &s->info;
+    return VD_EXIT_OK;
+}
+
+/* --- frames */
+
+static double number(const vmaf_dnn_output *o, const void *p)
+{
+    switch (o->type) {
+    case VMAF_DNN_F32: return *(const float *)p;
+    case VMAF_DNN_S8: return *(const int8_t *)p;
+    case VMAF_DNN_S32: return *(const int32_t *)p;
+    case VMAF_DNN_S64: return (double)*(const int64_t *)p;
+    default: return *(const uint8_t *)p; /* uint8 and bool */
+    }
+}
+
+/* The picture in clip i at the model's size. */
+static int sized(struct score *s, int i, vmaf_dnn_input *in)
+{
+    const struct vd_luma_clip *c = &s->clip[i];
+    const bool resize = s->model_w && (s->model_w != c->w || s->model_h != c->h);
+    const int w = resize ? s->model_w : c->w, h = resize ? s->model_h : c->h;
+    const size_t n = (size_t)w * (size_t)h;
+
+    if (resize && !s->plane[i] && !(s->plane[i] = vd_aligned(n * sizeof(float))))
+        return vd_nomem(n * sizeof(float));
+    if (resize)
+        vd_resize_area(s->plane[i], w, h, c->luma, c->w, c->h);
+    if (i == DIST) {
+        s->made.in_w = w;
+        s->made.in_h = h;
+        if (resize)
+            s->made.resize = "area";
+    }
+    *in = (vmaf_dnn_input){.name = s->session->model.in[s->slot_of[i]].name, .type = VMAF_DNN_F32, .rank = 4, .shape = {1, 1, h, w},
+                           .data = resize ? s->plane[i] : c->luma, .count = n};
+    return 0;
+}
+
+static int room(struct score *s)
+{
+    if (s->made.n < s->room)
+        return 0;
+    const size_t more = s->room ? 2 * s->room : 256;
+    int64_t *frame = vd_realloc(s->frame, more, sizeof(*frame));
+    if (frame)
+        s->frame = frame;
+    double *value = frame ? vd_realloc(s->value, more, s->made.n_metric * sizeof(*value)) : NULL;
+    if (!value)
+        return vd_nomem(more * sizeof(*value));
+    s->value = value;
+    s->room = more;
+    s->made.frame = frame;
+    s->made.value = value;
+    return 0;
+}
+
+static int run_model(struct score *s)
+{
+    const size_t n_in = s->path[REF] ? 2 : 1, n_out = s->info.n_outputs;
+    vmaf_dnn_input in[2];
+    uint64_t one[64]; /* an element of each of so many outputs at a time */
+    int rc = room(s);
+
+    for (size_t i = 0; i < n_in && !rc; i++)
+        rc = sized(s, (int)i, &in[i]);
+    if (rc)
+        return rc;
+    double *value = s->value + s->made.n * n_out;
+    for (size_t from = 0; from < n_out; from += 64) {
+        const size_t n = n_out - from < 64 ? n_out - from : 64;
+        vmaf_dnn_output *o = s->output + from;
+        for (size_t k = 0; k < n; k++) {
+            o[k].data = &one[k];
+            o[k].capacity = 1;
+        }
+        rc = vmaf_dnn_session_run(s->session, in, n_in, o, n);
+        for (size_t k = 0; k < n && (!rc || rc == -ENOSPC); k++) {
+            if (o[k].written != 1)
+                return vd_fail(ENOTSUP, "%s: output '%s' has %zu elements: score is for models whose outputs are single numbers", s->info.file, o[k].name,
+                               o[k].written);
+            value[from + k] = rc ? 0 : number(&o[k], &one[k]);
+        }
+        if (rc)
+            return rc;
+    }
+    s->frame[s->made.n++] = s->clip[DIST].frames - 1;
+    return 0;
+}
+
+/* --- standard output */
+
+static int print(struct vd_buf *b)
+{
+    int rc = b->bad ? vd_nomem(b->cap) : 0;
+    if (!rc && (fwrite(b->data, 1, b->size, stdout) != b->size || fflush(stdout)))
+        rc = vd_fail(errno, "standard output: %s", strerror(errno));
+    b->size = 0;
+    return rc;
+}
+
+static int print_line(struct score *s, void (*put)(struct vd_buf *, const struct vd_scores *, size_t), size_t i)
+{
+    struct vd_buf b = {0};
+    if (i == 0)
+        vd_scores_put_model(&b, &s->made);
+    put(&b, &s->made, i);
+    const int rc = print(&b);
+    vd_free(b.data);
+    return rc;
+}
+
+/* --- the clip */
+
+static const char *side_name(int i) { return i == REF ? "the reference" : "the distorted clip"; }
+
+/* A clip that cannot be read on is the clip's fault, but for the machine's errors. */
+static int report_clip(int rc)
+{
+    vd_report(rc);
+    return rc == -EIO || rc == -ENOMEM ? VD_EXIT_ROOM : rc == -EINVAL ? VD_EXIT_USAGE : VD_EXIT_CLIP;
+}
+
+static int sizes_differ(const struct score *s)
+{
+    const struct vd_luma_clip *d = &s->clip[DIST], *r = &s->clip[REF];
+    vd_say(&vd_cmd_score, "%s%s is %dx%d and %s %dx%d%s: scale one of them first", d->frames > 1 ? "from here on, " : "", r->name, r->w, r->h, d->name, d->w, d->h,
+           d->frames > 1 ? ", after frames of one size" : "");
+    return s->made.n ? VD_EXIT_CLIP : VD_EXIT_USAGE;
+}
+
+/* The next picture of every clip. 1, 0 at the end of all, or -1 and *code after a message. */
+static int next_pictures(struct score *s, bool wanted, int *code)
+{
+    const int n = s->path[REF] ? 2 : 1;
+    int got[2] = {0, 0};
+
+    for (int i = 0; i < n; i++)
+        if ((got[i] = vd_luma_next(&s->clip[i], wanted)) < 0) {
+            vd_progress_end(&s->progress);
+            *code = report_clip(got[i]);
+            return -1;
+        }
+    if (n == 2 && got[0] != got[1]) {
+        const int ended = got[DIST] ? REF : DIST;
+        vd_progress_end(&s->progress);
+        vd_say(&vd_cmd_score, "%s, %s, ends at frame %" PRId64 ", byte offset %" PRIu64 ", and %s goes on", side_name(ended), s->clip[ended].name,
+               s->clip[ended].frames, vd_luma_offset(&s->clip[ended]), side_name(!ended));
+        *code = VD_EXIT_CLIP;
+        return -1;
+    }
+    if (n == 2 && got[0] && wanted && (s->clip[REF].w != s->clip[DIST].w || s->clip[REF].h != s->clip[DIST].h)) {
+        vd_progress_end(&s->progress);
+        *code = sizes_differ(s);
+        return -1;
+    }
+    return got[0];
+}
+
+static int score_frames(struct score *s)
+{
+    const struct vd_luma_clip *c = &s->clip[DIST];
+    int code = VD_EXIT_OK, rc;
+
+    while (!s->max_frames || c->frames < s->max_frames) {
+        const bool wanted = c->frames % s->subsample == 0;
+        const int got = next_pictures(s, wanted, &code);
+        if (got < 0)
+            return code;
+        if (!got)
+            break;
+        if (!wanted)
+            continue;
+        if (!s->made.n) {
+            s->made.w = c->w;
+            s->made.h = c->h;
+        }
+        if ((rc = run_model(s))) {
+            vd_progress_end(&s->progress);
+            return vd_report(vd_context(rc, "frame %" PRId64, c->frames - 1));
+        }
+        if (s->ndjson && (rc = print_line(s, vd_scores_put_frame, s->made.n - 1))) {
+            vd_progress_end(&s->progress);
+            return vd_report_output(rc);
+        }
+        vd_progress_step(&s->progress, (long)c->frames);
+    }
+    vd_progress_end(&s->progress);
+    return VD_EXIT_OK;
+}
+
+/* --- what comes of it */
+
+static int write_scores(struct score *s)
+{
+    struct vd_buf b = {0};
+    int rc = 0;
+
+    if (s->ndjson && !(rc = vd_scores_put_end(&b, &s->made)))
+        rc = print(&b);
+    if (!rc && (s->out || !s->ndjson))
+        rc = vd_scores_put(&b, &s->made, (enum vd_score_format)s->format);
+    if (!rc && s->out) {
+        rc = vd_sink_open(&s->sink, s->out);
+        if (!rc)
+            rc = vd_sink_write(&s->sink, b.data, b.size);
+        if (!rc)
+            rc = vd_sink_commit(&s->sink);
+    } else if (!rc && !s->ndjson) {
+        rc = print(&b);
+    }
+    vd_free(b.data);
+    return rc ? vd_report_output(rc) : VD_EXIT_OK;
+}
+
+/* Are all numbers numbers? */
+static bool name_nans(const struct score *s)
+{
+    bool all = true;
+
+    for (size_t m = 0; m < s->made.n_metric; m++) {
+        size_t bad = 0, first = 0;
+        for (size_t i = 0; i < s->made.n; i++)
+            if (!isfinite(s->value[i * s->made.n_metric + m]) && !bad++)
+                first = i;
+        if (bad)
+            vd_say(&vd_cmd_score, "%s is not a number on %zu of %zu frames, the first of them frame %" PRId64 ": there it is null, and so are its pooled figures",
+                   s->metric[m], bad, s->made.n, s->frame[first]);
+        all = all && !bad;
+    }
+    return all;
+}
+
+static void print_summary(const struct score *s, double seconds)
+{
+    char what[512], size[64] = "";
+    struct vd_pooled p;
+
+    vd_session_line(s->session, what, sizeof(what));
+    if (s->made.resize)
+        snprintf(size, sizeof(size), " at %dx%d by %s", s->made.in_w, s->made.in_h, s->made.resize);
+    if (vd_scores_pool(&s->made, 0, &p))
+        p.mean = NAN;
+    vd_say(&vd_cmd_score, "%zu frame%s %dx%d%s in %.2f s, %.1f fps; %s; mean %s %.6g", s->made.n, s->made.n == 1 ? "" : "s", s->made.w, s->made.h, size, seconds,
+           s->made.fps, what, s->metric[0], p.mean);
+}
+
+static int finish(struct score *s, int code)
+{
+    const double seconds = vd_now() - s->start;
+
+    if ((code == VD_EXIT_OK || code == VD_EXIT_CLIP) && !s->made.n) {
+        vd_say(&vd_cmd_score, "%s has no whole frame: nothing was written", s->clip[DIST].name);
+        return VD_EXIT_CLIP;
+    }
+    if (code != VD_EXIT_OK && code != VD_EXIT_CLIP)
+        return code;
+    s->made.complete = code == VD_EXIT_OK;
+    s->made.fps = seconds > 0 ? (double)s->made.n / seconds : NAN;
+    const int written = write_scores(s);
+    if (written)
+        return written;
+    if (code == VD_EXIT_CLIP)
+        vd_say(&vd_cmd_score, "the %zu frame%s that %s scored before that %s written, marked as incomplete", s->made.n, s->made.n == 1 ? "" : "s",
+               s->made.n == 1 ? "was" : "were", s->made.n == 1 ? "is" : "are");
+    const bool numbers = name_nans(s);
+    if (!s->quiet)
+        print_summary(s, seconds);
+    return code == VD_EXIT_OK && !numbers ? VD_EXIT_NO : code;
+}
+
+/* The clips are open by now, and not a byte of them read. */
+static int confine(struct score *s)
+{
+    struct vd_sandbox box = {0};
+
+    if (s->run.sandbox != VD_SANDBOX_OFF) {
+        vd_allow_model(&box, &s->run, s->model);
+        for (int i = DIST; i <= REF; i++)
+            if (s->path[i] && strcmp(s->path[i], "-"))
+                vd_sandbox_read(&box, s->path[i]); /* arrays and libavformat open them again */
+        if (s->out)
+            vd_sandbox_write(&box, s->out);
+    }
+    return vd_confine(&vd_cmd_score, &box, &s->run);
+}
+
+static int open_clips(struct score *s)
+{
+    for (int i = DIST; i <= REF; i++) {
+        const int rc = s->path[i] ? vd_luma_open(&s->clip[i], s->path[i]) : 0;
+        if (rc)
+            return vd_report_output(rc);
+    }
+    if (s->path[REF] && s->out && vd_file_same(s->out, s->path[REF]))
+        return vd_usage(&vd_cmd_score, "%s is an input and the output: give the output another name", s->out);
+    const int rc = s->out ? vd_sink_check(s->out, s->force, s->clip[DIST].fd) : 0;
+    return rc ? vd_report_output(rc) : VD_EXIT_OK;
+}
+
+static int begin_clips(struct score *s)
+{
+    for (int i = DIST; i <= REF; i++) {
+        const int rc = s->path[i] ? vd_luma_begin(&s->clip[i], &s->raw) : 0;
+        if (rc)
+            return report_clip(rc);
+    }
+    const struct vd_luma_clip *d = &s->clip[DIST], *r = &s->clip[REF];
+    return s->path[REF] && d->w && r->w && (d->w != r->w || d->h != r->h) ? sizes_differ(s) : VD_EXIT_OK;
+}
+
+static int score_clip(struct score *s)
+{
+    int code, rc;
+
+    if ((code = open_clips(s)) || (code = confine(s)) || (code = vd_open_session(s->model, &s->run, &s->session)))
+        return code;
+    if ((rc = vmaf_dnn_session_info(s->session, &s->info)))
+        return vd_report(rc);
+    if (s->out && (rc = vd_refuse_model_files(s->out, &s->run, s->model, s->info.file)))
+        return vd_report_output(rc);
+    if ((code = take_outputs(s)) || (code = take_inputs(s)) || (code = take_size(s)) || (code = begin_clips(s)))
+        return code;
+    if (!s->quiet) {
+        const int64_t n = s->clip[DIST].expected;
+        vd_progress_start(&s->progress, "frame", (long)(s->max_frames && (!n || n > s->max_frames) ? s->max_frames : n));
+    }
+    s->start = vd_now();
+    return finish(s, score_frames(s));
+}
+
+static int run(int argc, char **argv)
+{
+    struct score s = {.format = -1, .subsample = 1, .made = {.precision = 6}};
+    int code = parse(argc, argv, &s);
+
+    if (!code)
+        code = score_clip(&s);
+    vd_sink_abort(&s.sink);
+    for (int i = DIST; i <= REF; i++) {
+        vd_luma_close(&s.clip[i]);
+        vd_free(s.plane[i]);
+    }
+    vd_free(s.metric);
+    vd_free(s.frame);
+    vd_free(s.value);
+    vd_free(s.output);
+    vmaf_dnn_session_close(s.session);
+    return code;
+}
+
+const struct vd_cmd vd_cmd_score = {"score", "rate a clip, frame by frame, with a model that makes numbers", help, run};
