@@ -12,7 +12,7 @@ BIN = sys.argv[1]
 HEAD = r'''.\" Made by scripts/make_man.py; edit that, or the help texts in tools/.
 .TH VMAF\-DNN 1 "" "vmaf\-dnn @VERSION@" "User Commands"
 .SH NAME
-vmaf\-dnn \- quantise, gate, pin and run tiny ONNX models on video
+vmaf\-dnn \- train, quantise, gate, pin and run tiny ONNX models on video
 .SH SYNOPSIS
 .B vmaf\-dnn
 .I COMMAND

@@ -16,7 +16,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from clips import BIN, CLIP, FORMATS, MODEL, NO, REFUSED, ROOM, USAGE, clip, command, only, pictures
+from clips import BIN, CLIP, FORMATS, MODEL, NO, REFUSED, ROOM, SOURCE, USAGE, clip, command, only, pictures
 
 PERCENTILES = (1, 5, 10, 25, 50)
 POOLS = {"min", "max", "mean", "harmonic_mean", *(f"percentile_{p}" for p in PERCENTILES)}
@@ -424,6 +424,19 @@ def test_refused_models(shop, tmp_path):
     assert "leave -r out" in refuses(shop / "nr.onnx", "-r", a)
     assert "give -r" in refuses(difference_net(tmp_path / "fr.onnx"))
     assert "UNPINNED" not in refuses(shop / "nr.onnx", "--require-pinned")
+
+
+def test_confined(shop, tmp_path):
+    """Nothing that it needs is out of reach: clips, arrays, through links, outputs; with all that the kernel has where it has all."""
+    os.symlink(shop / "a.y4m", tmp_path / "link.y4m")
+    np.save(tmp_path / "a.npy", np.stack([f[0] for f in FRAMES]))
+    want = scores("-m", shop / "nr.onnx", "-d", shop / "a.y4m", "--sandbox=off")
+    whole = command("inspect", "--sandbox=require", SOURCE / "model/tiny/smoke_v0.onnx", code=None).returncode == 0
+    for mode in ("auto", "require") if whole else ("auto",):
+        for path in (shop / "a.y4m", tmp_path / "link.y4m", tmp_path / "a.npy"):
+            assert scores("-m", shop / "nr.onnx", "-d", path, f"--sandbox={mode}") == want
+        command("score", "-q", "-m", shop / "nr.onnx", "-d", shop / "a.y4m", f"--sandbox={mode}", "-o", tmp_path / f"{mode}.json")
+        assert json.loads((tmp_path / f"{mode}.json").read_text())["complete"]
 
 
 def test_progress_is_for_terminals(shop):
