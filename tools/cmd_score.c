@@ -530,7 +530,7 @@ static int finish(struct score *s, int code)
     const double seconds = vd_now() - s->start;
 
     if ((code == VD_EXIT_OK || code == VD_EXIT_CLIP) && !s->made.n) {
-        vd_say(&vd_cmd_score, "%s has no whole frame: nothing was written", s->clip[DIST].name);
+        vd_say(&vd_cmd_score, "%s: no frame was scored, and nothing written", s->clip[DIST].name);
         return VD_EXIT_CLIP;
     }
     if (code != VD_EXIT_OK && code != VD_EXIT_CLIP)
