@@ -282,11 +282,14 @@ def test_mp4_and_y4m_are_the_same_numbers(shop, mp4):
 
 
 def test_mp4_that_was_cut(shop, mp4, tmp_path):
-    """Cut behind the index: what libav takes for an end."""
+    """Inside a packet, and between two: what libav takes for an end."""
     data = (mp4 / "x.mp4").read_bytes()
     want = scores("-m", shop / "nr.onnx", "-d", mp4 / "x.y4m")
-    for keep in (0.5, 0.8, 0.97):
-        (tmp_path / "cut.mp4").write_bytes(data[:int(len(data) * keep)])
+    starts = sorted(map(int, subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "packet=pos", "-of", "csv=p=0", mp4 / "x.mp4"],
+                                            check=True, capture_output=True, text=True).stdout.replace(",", " ").split()))
+    assert len(starts) == 30
+    for keep in (len(data) // 2, len(data) * 4 // 5, len(data) - 9, starts[1], starts[12], starts[29]):
+        (tmp_path / "cut.mp4").write_bytes(data[:keep])
         r = command("score", "-q", "-m", shop / "nr.onnx", "-d", tmp_path / "cut.mp4", "--json", "--precision", "max", code=CLIP)
         if "this build has no libavformat" in r.err:
             return

@@ -136,6 +136,8 @@ static int feed(struct vd_libav *c)
     if (err < 0 && err != AVERROR_EOF)
         return failed(c, "it cannot be read on", err);
     c->ended = err < 0;
+    if (c->ended && ends_early(c)) /* what the decoder still holds may lack pictures in between, so it is not asked for it */
+        return failed(c, "it ends before its index does", AVERROR_EOF);
     if (!c->ended && c->packet->stream_index != c->stream) {
         av_packet_unref(c->packet);
         return 0;
@@ -159,7 +161,7 @@ int vd_libav_next(struct vd_libav *c, struct vd_libav_picture *p)
         if ((rc = feed(c)))
             return rc;
     if (err == AVERROR_EOF)
-        return ends_early(c) ? failed(c, "it ends before its index does", AVERROR_EOF) : 0;
+        return 0;
     if (err < 0)
         return failed(c, "it does not decode", err);
     if (c->strict && ((c->frame->flags & AV_FRAME_FLAG_CORRUPT) || c->frame->decode_error_flags))
