@@ -29,7 +29,7 @@ static int failed(const struct vd_libav *c, const char *what, int err)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
     av_strerror(err, text, sizeof(text));
-    if (c->pictures)
+    if (c->packets)
         return vd_fail(err == AVERROR(ENOMEM) ? ENOMEM : EBADMSG, "%s: frame %lld, byte offset %llu: %s: %s", c->path, (long long)c->pictures,
                        (unsigned long long)vd_libav_offset(c), what, text);
     return vd_fail(err == AVERROR(ENOMEM) ? ENOMEM : EBADMSG, "%s: %s: %s", c->path, what, text);
