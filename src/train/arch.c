@@ -70,7 +70,8 @@ static float *init(struct build *b, const char *what, int rank, const int64_t *d
         return NULL;
     struct vd_onnx_tensor *t = &b->m->init[b->m->n_init++];
     *t = (struct vd_onnx_tensor){.name = what, .type = VD_F32, .rank = rank, .count = count, .data = (const uint8_t *)data, .size = count * sizeof(float)};
-    memcpy(t->dim, dim, (size_t)rank * sizeof(*dim));
+    if (rank) /* a scalar has no dims to copy, and its dim is NULL */
+        memcpy(t->dim, dim, (size_t)rank * sizeof(*dim));
     return data;
 }
 
