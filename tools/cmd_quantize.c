@@ -43,6 +43,10 @@ static const char help[] =
     "  --percentile P        of that method, for either end (default: 99.99)\n"
     "  --bias-correction on|off  take off a bias what rounding adds to its mean (default: on)\n"
     "  --format FORM         qdq (default) or qoperator: ONNX Runtime's QLinear operators\n"
+    "  --margin X            ranges X times as long at both ends, for what the calibration has not seen (default: 1)\n"
+    "  --sums bytes|float    float: an Add of two activations is not rounded to 8 bits (default: bytes)\n"
+    "  --two-bytes NODE|sums  this Conv reads its input in two bytes, as two products (sums: each whose input an Add reads or\n"
+    "                        writes); --sums is then float; again for more\n"
     "  --exclude NODE        leave it in fp32, by name or by its output's; again for more\n"
     "  --overrides FILE      JSON, {\"TENSOR\": {\"rmin\": -1, \"rmax\": 2}, ...}; also scale and zero_point, or symmetric\n"
     "  --target any|vnni     whose 16-bit pair sums to warn of (default: any; nothing saturates here)\n"
@@ -62,7 +66,7 @@ static const char help[] =
 const struct vd_cmd vd_cmd_quantize;
 
 enum { OPT_TYPE = 1, OPT_PER_TENSOR, OPT_SAVE, OPT_METHOD, OPT_PERCENTILE, OPT_BIAS, OPT_FORMAT, OPT_EXCLUDE, OPT_OVERRIDES, OPT_TARGET, OPT_BUDGET,
-       OPT_BEST, OPT_EFFECT };
+       OPT_BEST, OPT_EFFECT, OPT_SUMS, OPT_TWO_BYTES, OPT_MARGIN };
 
 static bool parse_number(const char *s, double lo, double hi, double *out)
 {
@@ -109,6 +113,20 @@ static int static_option(struct vd_static_job *st, int opt, const char *arg)
         if (st->n_exclude == VD_MAX_NAMED)
             return vd_usage(c, "more than %d nodes to exclude", VD_MAX_NAMED), -1;
         st->exclude[st->n_exclude++] = arg;
+        break;
+    case OPT_SUMS: st->o.float_sums = (word = either("--sums", arg, "float", "bytes")) == 1; break;
+    case OPT_TWO_BYTES:
+        if (st->n_two_bytes == VD_MAX_NAMED)
+            return vd_usage(c, "more than %d nodes with inputs of two bytes", VD_MAX_NAMED), -1;
+        st->o.float_sums = true;
+        if (!strcmp(arg, "sums"))
+            st->two_bytes_sums = true;
+        else
+            st->two_bytes[st->n_two_bytes++] = arg;
+        break;
+    case OPT_MARGIN:
+        if (!parse_number(arg, 1, 1000, &st->o.margin))
+            return vd_usage(c, "--margin %s: give a number from 1, as in 1.5", arg), -1;
         break;
     case OPT_OVERRIDES: st->overrides = arg; break;
     case OPT_TARGET:
@@ -157,6 +175,9 @@ static int parse(int argc, char **argv, struct vd_quantize_job *j)
         {"bias-correction", required_argument, NULL, OPT_BIAS},
         {"format", required_argument, NULL, OPT_FORMAT},
         {"exclude", required_argument, NULL, OPT_EXCLUDE},
+        {"sums", required_argument, NULL, OPT_SUMS},
+        {"two-bytes", required_argument, NULL, OPT_TWO_BYTES},
+        {"margin", required_argument, NULL, OPT_MARGIN},
         {"overrides", required_argument, NULL, OPT_OVERRIDES},
         {"target", required_argument, NULL, OPT_TARGET},
         {"budget", required_argument, NULL, OPT_BUDGET},

@@ -17,6 +17,8 @@ struct vd_static_job {
     struct vd_calibrate_args calibrate;
     struct vd_static_opts o;
     const char *exclude[VD_MAX_NAMED]; int n_exclude;
+    const char *two_bytes[VD_MAX_NAMED]; int n_two_bytes;
+    bool two_bytes_sums;   /* of every Conv that reads what an Add reads or writes */
     const char *overrides, *save, *target, *keep_best;
     double budget; /* < 0: none */
     bool effect;   /* the table of equalisation and bias correction */
@@ -24,7 +26,7 @@ struct vd_static_job {
     struct vd_calibrated made;
     struct vd_static_override *override;
     struct vd_static_report report;
-    bool *fp32;
+    bool *fp32, *wide; /* by node: o.fp32 and o.two_bytes */
     bool best_only; /* the budget was not met: the result goes to keep_best */
 };
 

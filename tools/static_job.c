@@ -18,20 +18,53 @@
 
 static const char *label(const struct vd_onnx_node *n) { return *n->name ? n->name : n->n_out ? n->out[0] : n->op_type; }
 
-static int mark_excluded(struct vd_static_job *st, const struct vd_onnx_model *m)
+/* Nodes by their names, or by that of their first output, as one flag for each node. */
+static int mark(const struct vd_onnx_model *m, const char *option, const char *const *name, int n, bool **out)
 {
-    st->fp32 = vd_calloc((size_t)m->n_node + 1, sizeof(*st->fp32));
-    if (!st->fp32)
-        return vd_nomem(sizeof(*st->fp32));
-    for (int i = 0; i < st->n_exclude; i++) {
+    if (!(*out = vd_calloc((size_t)m->n_node + 1, sizeof(**out))))
+        return vd_nomem(sizeof(**out));
+    for (int i = 0; i < n; i++) {
         bool found = false;
         for (int k = 0; k < m->n_node; k++)
-            if (!strcmp(label(&m->node[k]), st->exclude[i]) || (m->node[k].n_out && !strcmp(m->node[k].out[0], st->exclude[i])))
-                st->fp32[k] = found = true;
+            if (!strcmp(label(&m->node[k]), name[i]) || (m->node[k].n_out && !strcmp(m->node[k].out[0], name[i])))
+                (*out)[k] = found = true;
         if (!found)
-            return vd_fail(EINVAL, "--exclude %s: the model has no such node; 'vmaf-dnn inspect' lists them", st->exclude[i]);
+            return vd_fail(EINVAL, "%s %s: the model has no such node; 'vmaf-dnn inspect' lists them", option, name[i]);
     }
+    return 0;
+}
+
+/* An Add of two activations reads value, or writes it. */
+static bool of_a_sum(const struct vd_onnx_model *m, const char *value)
+{
+    for (int i = 0; i < m->n_node; i++) {
+        const struct vd_onnx_node *n = &m->node[i];
+        bool constant = false;
+        if (strcmp(n->op_type, "Add") || n->n_in != 2 || n->n_out != 1)
+            continue;
+        for (int k = 0; k < m->n_init; k++)
+            constant |= !strcmp(m->init[k].name, n->in[0]) || !strcmp(m->init[k].name, n->in[1]);
+        for (int k = 0; k < m->n_in; k++) /* pictures are bytes already */
+            constant |= !strcmp(m->in[k].name, value);
+        if (!constant && (!strcmp(n->in[0], value) || !strcmp(n->in[1], value) || !strcmp(n->out[0], value)))
+            return true;
+    }
+    return false;
+}
+
+static int mark_nodes(struct vd_static_job *st, const struct vd_onnx_model *m)
+{
+    int rc = mark(m, "--exclude", st->exclude, st->n_exclude, &st->fp32);
     st->o.fp32 = st->fp32;
+    if (!rc && (st->n_two_bytes || st->two_bytes_sums)) {
+        rc = mark(m, "--two-bytes", st->two_bytes, st->n_two_bytes, &st->wide);
+        st->o.two_bytes = st->wide;
+    }
+    if (rc || !st->two_bytes_sums)
+        return rc;
+    for (int i = 0; i < m->n_node; i++)
+        if (!strcmp(m->node[i].op_type, "Conv") && m->node[i].n_in && !st->fp32[i])
+            st->wide[i] |= of_a_sum(m, m->node[i].in[0]);
     return 0;
 }
 
@@ -268,7 +301,7 @@ int vd_static_job(const struct vd_cmd *c, struct vd_quantize_job *j)
     struct vd_static_job *st = j->st;
     struct vd_quant_measure m;
     json_t *json = NULL;
-    int rc = mark_excluded(st, &j->source);
+    int rc = mark_nodes(st, &j->source);
     if (!rc && st->overrides)
         rc = read_overrides(st, &json);
     if (rc) {
@@ -303,4 +336,5 @@ void vd_static_job_free(struct vd_static_job *st)
     vd_calibrated_free(&st->made);
     vd_free(st->override);
     vd_free(st->fp32);
+    vd_free(st->wide);
 }

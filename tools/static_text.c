@@ -29,7 +29,7 @@ void vd_static_print(const struct vd_quantize_job *j)
             printf("  %9.4f  %9.4f  %9.4f  %9.2f", (double)l->in_lo, (double)l->in_hi, 100 * l->clipped, l->bias_shift);
         else
             printf("  %9s  %9s  %9s  %9.2f", "of both", "", "", l->bias_shift);
-        printf("%s\n", l->float_out ? "  float out" : "");
+        printf("%s\n", l->two_bytes ? "  two bytes in, float out" : l->float_out ? "  float out" : "");
         saturating += l->pairs > 0;
         pairs += l->pairs;
     }
@@ -37,6 +37,8 @@ void vd_static_print(const struct vd_quantize_job *j)
            vd_range_method_name(st->o.method));
     if (st->o.method == VD_RANGE_PERCENTILE)
         printf(" %g", st->o.percentile);
+    if (st->o.margin > 1)
+        printf(", %g times as long,", st->o.margin);
     printf(" from %llu frames%s%s\n", (unsigned long long)st->made.c.frames, st->made.c.n_group ? ", equalised" : "",
            st->o.no_bias_correction ? "" : ", bias corrected");
     if (!strcmp(st->target, "any") && pairs)

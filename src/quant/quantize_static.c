@@ -12,7 +12,7 @@
 #include "quant/weights.h"
 
 /* Most nodes, initialisers and names that one node brings with it: two convolutions of 5 nodes, or a layer with its input and output. */
-enum { NODES_EACH = 18, INITS_EACH = 14, NAMES_EACH = 36 };
+enum { NODES_EACH = 18, INITS_EACH = 14, NAMES_EACH = 48 };
 
 #define text(s, ...) vd_rewrite_text(&(s)->r, __VA_ARGS__)
 #define node(s, ...) vd_rewrite_node(&(s)->r, __VA_ARGS__)
@@ -309,17 +309,41 @@ static void conv_bytes(struct vd_static *s, int i, struct layer *l)
     made->n_attr = n->n_attr;
 }
 
+struct bytes { const char *name, *zp; float scale; };
+
+static struct bytes bytes_of(struct vd_static *s, int v)
+{
+    const struct vd_static_value *p = params(s, v);
+    return (struct bytes){quantize(s, v), p->zp_name, p->scale};
+}
+
+/* What rounding v to bytes left, which is half a step of them at most, in bytes of its own. */
+static struct bytes rest_of(struct vd_static *s, int v)
+{
+    static const uint8_t middle = 128;
+    struct vd_static_value *x = &s->value[v];
+    const float scale = fmaxf(params(s, v)->scale / 255, FLT_MIN);
+    if (!s->rest_zp)
+        s->rest_zp = scalar(s, "rest_zp", VD_U8, &middle, 1);
+    if (!x->rest) {
+        const char *rest = fresh(s, text(s, "%s_rest", x->name));
+        node(s, "Sub", "", VD_NAMES(x->raw, dequantize(s, v)), VD_NAMES(rest));
+        x->rest = fresh(s, text(s, "%s_rest_q", x->name));
+        node(s, "QuantizeLinear", "", VD_NAMES(rest, scalar(s, text(s, "%s_rest_scale", x->name), VD_F32, &scale, sizeof(scale)), s->rest_zp), VD_NAMES(x->rest));
+    }
+    return (struct bytes){x->rest, s->rest_zp, scale};
+}
+
 /* A product of integers made float: sum, Cast, times the scales. */
-static const char *float_product(struct vd_static *s, const char *op, struct layer *l, int x, const char *w, const char *w_zp, const char *out,
+static const char *float_product(struct vd_static *s, const char *op, struct layer *l, struct bytes x, const char *w, const char *w_zp, const char *out,
                                  const float *scale, int rank, bool last)
 {
-    const struct vd_static_value *p = params(s, x);
     float *both = arena(s, l->m, sizeof(*both));
     for (size_t c = 0; both && c < l->m; c++)
-        both[c] = p->scale * scale[c];
-    const char *q = quantize(s, x), *sum = fresh(s, text(s, "%s_sum", out)), *cast = fresh(s, text(s, "%s_float", out));
+        both[c] = x.scale * scale[c];
+    const char *sum = fresh(s, text(s, "%s_sum", out)), *cast = fresh(s, text(s, "%s_float", out));
     const char *scales = scales_of(s, text(s, "%s_scales", out), l, both, rank, last);
-    struct vd_onnx_node *n = node(s, op, l->named ? text(s, "%s_quant", l->n->name) : "", VD_NAMES(q, w, p->zp_name, w_zp), VD_NAMES(sum));
+    struct vd_onnx_node *n = node(s, op, l->named ? text(s, "%s_quant", l->n->name) : "", VD_NAMES(x.name, w, x.zp, w_zp), VD_NAMES(sum));
     l->named = false;
     if (is_op(l->n, "Conv")) {
         n->attr = l->n->attr;
@@ -335,6 +359,7 @@ static void conv_float(struct vd_static *s, int i, struct layer *l)
     static const uint8_t middle = 128;
     const struct vd_onnx_node *n = l->n;
     const struct vd_static_node *p = &s->node[i], *add = p->split >= 0 ? &s->node[p->split] : NULL;
+    const bool two = add || s->value[p->in[0]].two_bytes;
     float *scale = weight_scales(s, l, 1, false);
     uint8_t *q = arena(s, l->t->count, 1);
     if (!scale || !q)
@@ -345,10 +370,11 @@ static void conv_float(struct vd_static *s, int i, struct layer *l)
         q[k] ^= 0x80; /* + 128 */
     const char *w = initialiser(s, fresh(s, text(s, "%s_q", n->in[1])), VD_U8, l->t->rank, l->t->dim, q);
     const char *zp = s->w_zp_u8 ? s->w_zp_u8 : (s->w_zp_u8 = scalar(s, "weight_zp_u8", VD_U8, &middle, 1));
-    const char *out = raw_name(s, p->result), *y = l->bias || add ? fresh(s, text(s, "%s_mul", out)) : out;
-    float_product(s, "ConvInteger", l, add ? add->in[0] : p->in[0], w, zp, y, scale, l->t->rank, false);
-    if (add) {
-        const char *second = float_product(s, "ConvInteger", l, add->in[1], w, zp, fresh(s, text(s, "%s_mul", out)), scale, l->t->rank, false);
+    const char *out = raw_name(s, p->result), *y = l->bias || two ? fresh(s, text(s, "%s_mul", out)) : out;
+    float_product(s, "ConvInteger", l, bytes_of(s, add ? add->in[0] : p->in[0]), w, zp, y, scale, l->t->rank, false);
+    if (two) {
+        const struct bytes x = add ? bytes_of(s, add->in[1]) : rest_of(s, p->in[0]);
+        const char *second = float_product(s, "ConvInteger", l, x, w, zp, fresh(s, text(s, "%s_mul", out)), scale, l->t->rank, false);
         const char *sum = l->bias ? fresh(s, text(s, "%s_both", out)) : out;
         node(s, "Add", "", VD_NAMES(y, second), VD_NAMES(sum));
         y = sum;
@@ -386,7 +412,7 @@ static void product(struct vd_static *s, int i, struct layer *l)
     const float beta = attr_float(n, "beta", 1);
     const struct vd_onnx_tensor *c = n->n_in > 2 && *n->in[2] && beta != 0 ? constant(s, n, 2) : NULL;
     const char *out = raw_name(s, p->result), *first = c || l->bias ? fresh(s, text(s, "%s_mul", out)) : out;
-    float_product(s, "MatMulInteger", l, p->in[0], w, zp, first, scale, 1, true);
+    float_product(s, "MatMulInteger", l, bytes_of(s, p->in[0]), w, zp, first, scale, 1, true);
     if (l->bias) {
         const char *sum = c ? fresh(s, text(s, "%s_shift", out)) : out;
         node(s, "Add", "", VD_NAMES(first, initialiser(s, fresh(s, text(s, "%s_correction", out)), VD_F32, 1, &dim[1], l->bias)), VD_NAMES(sum));
@@ -518,6 +544,8 @@ static int check_source(const struct vd_onnx_model *in, const struct vd_static_o
             return vd_fail(ENOTSUP, "already quantised: node %s is %s; quantise the fp32 file instead", vd_static_label(&in->node[i]), op);
     }
     *nodes = (size_t)in->n_node;
+    if (o->qoperator && (o->float_sums || o->two_bytes))
+        return vd_fail(EINVAL, "float sums and inputs of two bytes are written in the QDQ form: leave out --format qoperator, or them");
     if (in->opset < (o->per_tensor ? 10 : 13))
         return vd_fail(ENOTSUP, "the model's opset is %d, and %s came with opset %d: export it again with opset 13 or later%s", in->opset,
                        o->per_tensor ? "QuantizeLinear" : "one scale for each channel", o->per_tensor ? 10 : 13,

@@ -6,6 +6,8 @@
 
 /* The static form: scales of the activations are fixed when the file is made. */
 
+enum { VD_STATIC_ROOM = 8 };
+
 struct vd_static_override { /* one tensor's own numbers, in place of what was seen */
     const char *tensor;
     bool has_range, has_scale, symmetric;
@@ -20,7 +22,10 @@ struct vd_static_opts {
     bool per_tensor;       /* one scale for all weights of a layer; else one for each output channel, which needs opset 13 */
     bool qoperator;        /* QLinearConv and ONNX Runtime's own operators; else QuantizeLinear and DequantizeLinear around float ones */
     bool no_bias_correction;
+    bool float_sums;       /* Add of two activations stays in float, and what it reads and writes is rounded only where a layer reads it */
+    double margin;         /* by which ranges are longer than the method's, at both ends; 0: 1 */
     const bool *fp32;      /* by node of the model: left as it is; NULL: none */
+    const bool *two_bytes; /* by node: a Conv that reads its input in two bytes; NULL: none */
     const struct vd_static_override *override; int n_override;
     const char *source_sha256; /* recorded in metadata_props; NULL: not recorded */
 };
@@ -33,6 +38,7 @@ struct vd_static_layer { /* one Conv, Gemm or MatMul */
     const char *why_fp32;  /* NULL: quantised */
     float in_lo, in_hi;    /* range of its first input */
     double clipped;        /* share of that input's calibrated values outside it */
+    bool two_bytes;        /* its input is two bytes an element */
     bool float_out;        /* its output is not quantised again, since only float operators read it */
     double bias_shift;     /* the greatest bias correction of its channels, over the bias step */
     size_t pairs; int worst_pair; /* weight pairs that saturate vpmaddubsw (vd_weights_pairs), of signed weights */
@@ -51,13 +57,16 @@ struct vd_static_report {
  * static scales, and where its input is an Add of two tensors that nobody else reads, it is the sum of two. Gemm and MatMul are
  * MatMulInteger, Cast and Mul. So every product of a layer that is not in rep as fp32 is one of integers.
  *
+ * A Conv of o->two_bytes is the sum of two ConvInteger with the same weights: of its input in bytes of a range VD_STATIC_ROOM times that which was
+ * seen, and of what that rounding left, in bytes of 1/255 of the first step. What wrote the input keeps it in float.
+ *
  * Activations: uint8, range [lo, hi] with 0 in it, scale = float32((hi - lo) / 255), zero point rint(-lo / scale). Weights: int8, symmetric, as
  * vd_weights_quantize(); uint8 with zero point 128 in ConvInteger. Bias: int32, rint(b / (x_scale * w_scale)); where that would be over 2^30 the
  * channel's weight scale grows until it is not. Bias correction: the mean of the input's channels times what rounding did to the
  * weights is taken off the bias (Nagel et al., Data-Free Quantization, 2019, section 4.2, with means that were seen).
  *
- * -EBADMSG, -ENOTSUP: as vd_quantize_dynamic(); also opset under 13 without per_tensor, under 10; -EINVAL: the calibration lacks a tensor, or an
- * override names none. out shares in's strings and bytes. On failure out is empty. */
+ * -EBADMSG, -ENOTSUP: as vd_quantize_dynamic(); also opset under 13 without per_tensor, under 10; -EINVAL: the calibration lacks a tensor, an
+ * override names none, or two_bytes or float_sums with qoperator. out shares in's strings and bytes. On failure out is empty. */
 int vd_quantize_static(const struct vd_onnx_model *in, const struct vd_static_opts *o, struct vd_onnx_model *out, struct vd_static_report *rep);
 
 /* equalize.c: cross-layer equalisation. Tensors that only Conv write and only Conv, Add, Relu, LeakyRelu, MaxPool and average pools read are groups

@@ -217,6 +217,8 @@ static bool can(const struct vd_static *s, int i)
     for (int k = 0; k < activations(n, p->kind); k++)
         if (p->in[k] < 0 || s->value[p->in[k]].producer == -2 || (!s->value[p->in[k]].seen && !is_clamp(n)))
             return false;
+    if ((s->o->float_sums && is_op(n, "Add")) || s->value[p->result].two_bytes)
+        return false;
     return is_op(n, "MaxPool") || is_op(n, "AveragePool") ? !vd_onnx_attr(n, "dilations") : true;
 }
 
@@ -240,6 +242,20 @@ static bool clamp_bounds(const struct vd_static *s, const struct vd_onnx_node *n
     return *lo <= 0 && *hi >= 0 && *lo < *hi; /* false for NaN */
 }
 
+static bool in_two_bytes(const struct vd_static *s, int i) { return s->o->two_bytes && s->o->two_bytes[i]; }
+
+/* v must not be rounded before it is read: a layer has it in two bytes, or sums are float and somebody reads it so. After choose(). */
+static bool stays_float(const struct vd_static *s, int v)
+{
+    if (s->value[v].two_bytes)
+        return true;
+    for (int i = 0; s->o->float_sums && i < s->in->n_node; i++)
+        for (int k = 0; k < s->in->node[i].n_in; k++)
+            if (s->node[i].in[k] == v && !s->node[i].quantised)
+                return true;
+    return s->o->float_sums && s->value[v].is_out;
+}
+
 static void choose(struct vd_static *s)
 {
     for (int i = s->in->n_node - 1; i >= 0 && !s->r.rc; i--) {
@@ -250,6 +266,8 @@ static void choose(struct vd_static *s)
         const bool layer = p->kind == VD_STATIC_CONV || p->kind == VD_STATIC_PRODUCT;
         if (layer) {
             p->why = layer_why(s, n, i);
+            if (!p->why && !s->r.rc && in_two_bytes(s, i) && p->kind != VD_STATIC_CONV)
+                s->r.rc = vd_fail(EINVAL, "node %s (%s) cannot read its input in two bytes: only Conv can", vd_static_label(n), n->op_type);
             p->quantised = !p->why && !s->r.rc;
         } else if (can(s, i)) {
             p->quantised = s->value[p->result].wanted || s->value[p->result].through;
@@ -263,8 +281,10 @@ static void choose(struct vd_static *s)
         }
         float lo, hi;
         if (!is_clamp(n))
-            for (int k = 0; k < activations(n, p->kind); k++)
+            for (int k = 0; k < activations(n, p->kind); k++) {
                 s->value[p->in[k]].wanted = true;
+                s->value[p->in[k]].two_bytes |= in_two_bytes(s, i);
+            }
         else
             s->value[p->in[0]].through = s->value[p->in[0]].reader == i && clamp_bounds(s, n, &lo, &hi);
     }
@@ -281,7 +301,7 @@ static void fold(struct vd_static *s)
             float lo, hi;
             const int c = v->reader;
             if (c < 0 || !is_clamp(&s->in->node[c]) || !s->node[c].quantised || s->node[c].in[0] != p->result ||
-                !clamp_bounds(s, &s->in->node[c], &lo, &hi))
+                !clamp_bounds(s, &s->in->node[c], &lo, &hi) || stays_float(s, s->node[c].result))
                 break;
             s->node[c].dropped = true;
             p->result = s->node[c].result;
@@ -302,8 +322,8 @@ static void tails(struct vd_static *s)
         if (!p->quantised || p->dropped)
             continue;
         if (p->kind == VD_STATIC_CONV || p->kind == VD_STATIC_PRODUCT)
-            p->float_out = !s->value[p->result].wanted;
-        if (p->kind == VD_STATIC_CONV && p->float_out)
+            p->float_out = !s->value[p->result].wanted || stays_float(s, p->result) || s->value[p->in[0]].two_bytes;
+        if (p->kind == VD_STATIC_CONV && p->float_out && !s->value[p->in[0]].two_bytes)
             p->split = spreads_over(s, i);
         if (p->split >= 0) {
             struct vd_static_node *add = &s->node[p->split];
@@ -314,8 +334,13 @@ static void tails(struct vd_static *s)
             s->value[add->in[0]].wanted = s->value[add->in[1]].wanted = true;
         }
     }
+    for (int i = 0; i < s->in->n_node && !s->r.rc; i++)
+        for (int k = 0; k < s->in->node[i].n_in && s->node[i].quantised && !s->node[i].dropped && s->node[i].kind != VD_STATIC_CONV; k++)
+            if (s->node[i].in[k] >= 0 && s->value[s->node[i].in[k]].two_bytes)
+                s->r.rc = vd_fail(EINVAL, "%s cannot be two bytes: node %s (%s) reads it in one", s->value[s->node[i].in[k]].name,
+                                  vd_static_label(&s->in->node[i]), s->in->node[i].op_type);
     for (int i = 0; i < s->in->n_node; i++)
-        if (s->node[i].quantised && !s->node[i].dropped && !s->node[i].float_out && s->node[i].kind != VD_STATIC_PRODUCT)
+        if (s->node[i].quantised && !s->node[i].dropped && !s->node[i].float_out && s->node[i].kind != VD_STATIC_PRODUCT && !stays_float(s, s->node[i].result))
             s->value[s->node[i].result].bytes_first = true;
 }
 
@@ -364,7 +389,11 @@ static int set_scales(struct vd_static *s)
         if (!s->value[v].seen)
             return vd_fail(EINVAL, "the calibration has no activation %s: calibrate this model again", s->value[v].name);
         float lo, hi;
-        vd_range(s->value[v].seen, s->o->calibration->frames, s->o->method, s->o->percentile, &lo, &hi);
+        const struct vd_calib_tensor *seen = s->value[v].seen;
+        const float more = seen->fixed ? 1 : s->value[v].two_bytes ? VD_STATIC_ROOM : s->o->margin > 0 ? (float)s->o->margin : 1;
+        vd_range(seen, s->o->calibration->frames, s->value[v].two_bytes ? VD_RANGE_MINMAX : s->o->method, s->o->percentile, &lo, &hi);
+        lo = fmaxf(lo * more, -FLT_MAX / 2);
+        hi = fminf(hi * more, FLT_MAX / 2);
         struct vd_static_value *r = vd_static_root(s, v);
         r->lo = fminf(r->lo, lo);
         r->hi = fmaxf(r->hi, hi);
@@ -392,7 +421,7 @@ static void list_layers(struct vd_static *s)
         const struct vd_onnx_tensor *w = weights_of(s, n);
         struct vd_static_layer *l = &s->rep->layer[s->rep->n_layer++];
         *l = (struct vd_static_layer){.node = i, .name = vd_static_label(n), .op = n->op_type, .weights = w ? w->count : 0, .why_fp32 = s->node[i].why,
-                                      .float_out = s->node[i].float_out};
+                                      .float_out = s->node[i].float_out, .two_bytes = s->node[i].quantised && s->value[s->node[i].in[0]].two_bytes};
         const struct vd_static_value *x = &s->value[s->node[i].in[0]];
         if (x->seen && s->node[i].quantised && s->node[i].split < 0) {
             const struct vd_static_value *r = vd_static_root(s, s->node[i].in[0]);
@@ -414,7 +443,7 @@ int vd_static_plan(struct vd_static *s)
         return rc;
     fold(s);
     tails(s);
-    if ((rc = set_scales(s)))
+    if ((rc = s->r.rc) || (rc = set_scales(s)))
         return rc;
     list_layers(s);
     if (!s->rep->quantised)

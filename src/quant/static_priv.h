@@ -24,6 +24,7 @@ struct vd_static_value {
     bool is_out;         /* of the graph */
     const struct vd_calib_tensor *seen;
     bool wanted;         /* something reads it in 8 bits */
+    bool two_bytes;      /* in twice 8 bits, by every layer that reads it */
     bool through;        /* a Relu or Clip alone reads it, whose result is wanted */
     bool bytes_first;    /* what writes it writes bytes: everybody else reads them dequantised */
     int root;            /* of those with one scale */
@@ -31,7 +32,7 @@ struct vd_static_value {
     int zp;
     bool forced;         /* an override gave scale and zero point */
     /* names, once they are written */
-    const char *raw, *q, *dq, *scale_name, *zp_name;
+    const char *raw, *q, *dq, *scale_name, *zp_name, *rest; /* rest: the second of two bytes */
 };
 
 struct vd_static_node {
@@ -53,6 +54,7 @@ struct vd_static {
     struct vd_static_value *value; int n_value;
     struct vd_static_node *node;
     const char *w_zp, *w_zp_u8; /* of int8 and uint8 weights, once they are written */
+    const char *rest_zp;
 };
 
 /* After vd_rewrite_begin(). Value, node and the report's layers are in the new model's arena. */

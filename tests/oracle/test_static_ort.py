@@ -20,7 +20,8 @@ BIN = os.environ["VMAF_DNN_BIN"]
 SOURCE = Path(os.environ["VMAF_DNN_SOURCE"])
 FILTER = SOURCE / "model/tiny/learned_filter_v1.onnx"
 FORMS = [(), ("--format", "qoperator"), ("--per-tensor",), ("--format", "qoperator", "--per-tensor"), ("--equalize", "off"), ("--method", "minmax"),
-         ("--method", "mse"), ("--method", "entropy"), ("--method", "average"), ("--bias-correction", "off")]
+         ("--method", "mse"), ("--method", "entropy"), ("--method", "average"), ("--bias-correction", "off"),
+         ("--sums", "float"), ("--two-bytes", "sums", "--margin", "2")]
 
 
 def command(*argv, code=0, **more):
@@ -313,6 +314,57 @@ def test_excluded_and_overridden(clips, tmp_path):
                 code=2 if isinstance(bad, dict) and "none" in bad else 4)
     assert "no such node" in command("quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "no.onnx", "--exclude", "zzz", code=2).err
     assert not (tmp_path / "no.onnx").exists()
+
+
+def test_two_bytes(clips, tmp_path):
+    """Inputs of two bytes: integer products alone, close to fp32 where one byte is not, and no clipping on what the calibration has not seen."""
+    m = tmp_path / "m.onnx"
+    onnx.save(static_models.residual(), m)
+    convs = [n.name for n in onnx.load(m).graph.node if n.op_type == "Conv"]
+    command("calibrate", m, *clips, "-o", tmp_path / "c.json")
+    forms = {"bytes": (), "float": ("--sums", "float"), "sums": ("--two-bytes", "sums"), "all": sum((("--two-bytes", n) for n in convs[1:]), ())}
+    noise = np.random.default_rng(3).random((1, 1, 48, 64), dtype=np.float32)
+    error, outside = {}, {}
+    for name, form in forms.items():
+        q = tmp_path / f"{name}.onnx"
+        r = command("quantize", "static", m, "--calibration", tmp_path / "c.json", "-o", q, *form)
+        convolutions_are_integer(q)
+        assert r.out.count("two bytes in") == {"bytes": 0, "float": 0, "sums": 3, "all": 5}[name]
+        ops = [n.op_type for n in onnx.load(q).graph.node]
+        assert ops.count("ConvInteger") == {"bytes": 2, "float": 5, "sums": 9, "all": 11}[name]
+        here, there, fp32 = Session(q), ort_session(q), ort_session(m)
+        for into, x in ((error, picture(5)[None, None]), (outside, noise)):
+            a, b, f = there.run(None, {"x": x})[0], here.run({"x": x})[0], fp32.run(None, {"x": x})[0]
+            assert np.allclose(a, b, rtol=0, atol=2e-6 if name != "all" else 2e-5)
+            into[name] = np.square(f - a).mean()
+    print(error, outside)
+    assert error["all"] < error["sums"] < error["bytes"] / 4 # what is left is of the weights
+    assert outside["all"] < outside["bytes"] / 4 and outside["sums"] < outside["bytes"]
+
+
+def test_two_bytes_refused(model, clips, tmp_path):
+    command("calibrate", model, clips[0], "-o", tmp_path / "c.json")
+    how = ("quantize", "static", model, "--calibration", tmp_path / "c.json", "-o", tmp_path / "no.onnx")
+    assert "no such node" in command(*how, "--two-bytes", "zzz", code=2).err
+    assert "QDQ" in command(*how, "--sums", "float", "--format", "qoperator", code=2).err
+    assert "number from 1" in command(*how, "--margin", "0.5", code=2).err
+    for n in onnx.load(model).graph.node:
+        if n.op_type in ("Gemm", "MatMul"):
+            assert "only Conv" in command(*how, "--two-bytes", n.name or n.output[0], code=2).err
+    assert not (tmp_path / "no.onnx").exists()
+
+
+def test_margin(clips, tmp_path):
+    onnx.save(static_models.residual(), tmp_path / "m.onnx")
+    command("calibrate", tmp_path / "m.onnx", *clips, "-o", tmp_path / "c.json")
+    scales = []
+    for i, x in enumerate(("1", "2.5")):
+        command("quantize", "static", tmp_path / "m.onnx", "--calibration", tmp_path / "c.json", "--margin", x, "-o", tmp_path / f"{i}.onnx")
+        m = onnx.load(tmp_path / f"{i}.onnx")
+        value = {k.name: onnx.numpy_helper.to_array(k) for k in m.graph.initializer}
+        scales.append({n.input[0]: float(value[n.input[1]]) for n in m.graph.node if n.op_type == "QuantizeLinear"})
+    assert len(scales[0]) > 4 and scales[0].keys() == scales[1].keys() and scales[0].pop("x") == scales[1].pop("x")
+    assert np.allclose([scales[1][k] / scales[0][k] for k in scales[0]], 2.5, rtol=1e-6)
 
 
 def drop(model, quantised, frames):
