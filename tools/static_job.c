@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "common/file.h"
+#include "common/json_text.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "io/stream.h"
@@ -106,16 +107,18 @@ static int read_overrides(struct vd_static_job *st, json_t **json)
 {
     uint8_t *data;
     size_t size;
-    json_error_t e;
+    static const struct vd_json_room room = {.depth = 16, .objects = 8192, .values = 65536};
     const char *name;
     json_t *v;
     int rc = vd_file_read(st->overrides, VD_MAX_JSON, &data, &size);
     if (rc)
         return rc;
-    *json = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &e);
+    rc = vd_json_text(data, size, st->overrides, &room, json);
     vd_free(data);
+    if (rc)
+        return rc;
     if (!json_is_object(*json))
-        return vd_fail(EBADMSG, "%s:%d: not a JSON object of tensors: %s", st->overrides, *json ? 1 : e.line, *json ? "" : e.text);
+        return vd_fail(EBADMSG, "%s: not a JSON object of tensors", st->overrides);
     if (!(st->override = vd_calloc(json_object_size(*json) + 1, sizeof(*st->override))))
         return vd_nomem(sizeof(*st->override));
     json_object_foreach(*json, name, v) {

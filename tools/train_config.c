@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/json_text.h"
 #include "common/mem.h"
 #include "trust/trust.h"
 
@@ -204,32 +205,39 @@ static bool right_id(const char *id)
 }
 
 /* What decides the result: all of the file but how often it saves and speaks. */
-static void identify(struct vd_train_config *c)
+static int hash_text(const char *s, size_t n, void *state)
 {
+    return crypto_hash_sha256_update(state, (const unsigned char *)s, n);
+}
+
+static int identify(struct vd_train_config *c)
+{
+    crypto_hash_sha256_state state;
     json_t *copy = json_copy(c->json);
     json_object_del(copy, "save_every");
     json_object_del(copy, "log_every");
     json_object_del(copy, "description");
-    char *s = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
-    crypto_hash_sha256(c->identity, (const unsigned char *)(s ? s : ""), s ? strlen(s) : 0);
-    free(s); /* jansson's */
+    crypto_hash_sha256_init(&state);
+    const bool whole = copy && !json_dump_callback(copy, hash_text, &state, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    crypto_hash_sha256_final(&state, c->identity);
     json_decref(copy);
+    return whole ? 0 : vd_nomem(1);
 }
 
 int vd_train_config_load(const char *path, struct vd_train_config *c)
 {
     uint8_t *data;
     size_t size;
-    json_error_t e;
+    static const struct vd_json_room room = {.depth = 16, .objects = 4096, .values = 65536};
     *c = (struct vd_train_config){0};
     struct reader r = {.c = c, .path = path};
     int rc = vd_file_read(path, VD_MAX_JSON, &data, &size);
     if (rc)
         return rc;
-    c->json = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &e);
+    rc = vd_json_text(data, size, path, &room, &c->json);
     vd_free(data);
-    if (!c->json)
-        return vd_fail(EBADMSG, "%s: line %d, column %d: %s", path, e.line, e.column, e.text);
+    if (rc)
+        return rc;
     only(&r, "", c->json, "id kind license description net data crop batch seed optimiser loss norm_momentum score_scale validate_every save_every "
                           "log_every validation_crop");
     c->id = text(&r, "", c->json, "id", true);
@@ -257,10 +265,10 @@ int vd_train_config_load(const char *path, struct vd_train_config *c)
         wrong(&r, "net", "separable_score", "is for kind nr");
     if (!r.rc && c->channels && strcmp(c->kind, "filter"))
         wrong(&r, "net", "residual_filter", "is for kind filter");
+    if (!r.rc)
+        r.rc = identify(c);
     if (r.rc)
         vd_train_config_free(c);
-    else
-        identify(c);
     return r.rc;
 }
 

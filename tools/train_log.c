@@ -9,6 +9,7 @@
 
 #include "common/bytes.h"
 #include "common/file.h"
+#include "common/json_text.h"
 #include "common/mem.h"
 #include "common/status.h"
 
@@ -18,6 +19,7 @@ static uint64_t step_of(const json_t *line) { return (uint64_t)json_integer_valu
 
 int vd_train_log_open(struct vd_train_log *l, const char *path, uint64_t step)
 {
+    static const struct vd_json_room room = {.depth = 16, .objects = 256, .values = 4096};
     uint8_t *data;
     size_t size;
     *l = (struct vd_train_log){.lines = json_array(), .path = vd_strdup(path)};
@@ -34,9 +36,14 @@ int vd_train_log_open(struct vd_train_log *l, const char *path, uint64_t step)
         return rc;
     for (const char *at = (const char *)data; *at;) {
         const size_t n = strcspn(at, "\n");
-        json_t *line = json_loadb(at, n, JSON_REJECT_DUPLICATES, NULL);
-        if (line && step_of(line) <= step)
-            json_array_append(l->lines, line);
+        json_t *line;
+        const int bad = vd_json_text(at, n, path, &room, &line); /* a line that is none was cut when the process was killed */
+        if (bad == -ENOMEM || (line && step_of(line) <= step && json_array_append(l->lines, line))) {
+            json_decref(line);
+            vd_free(data);
+            vd_train_log_free(l);
+            return vd_nomem(n);
+        }
         json_decref(line);
         at += n + (at[n] == '\n');
     }

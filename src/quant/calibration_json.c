@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "common/json_text.h"
 #include "common/names.h"
 #include "common/status.h"
 #include "quant/calibration.h"
@@ -357,15 +358,15 @@ static void get_tensors(struct in *r, const json_t *list)
 
 int vd_calib_read(struct vd_calibration *c, const uint8_t *data, size_t size, const char *name)
 {
-    json_error_t e;
+    static const struct vd_json_room room = {.depth = 16, .objects = 2 * VD_CALIB_SOURCES, .values = 1 << 20};
     struct in r = {.c = c, .name = name};
     *c = (struct vd_calibration){0};
     if (size > VD_CALIB_MAX_FILE)
         return vd_fail(E2BIG, "%s: a calibration of over %d bytes", name, VD_CALIB_MAX_FILE);
-    json_t *o = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &e);
-    if (!o)
-        return json_error_code(&e) == json_error_out_of_memory ? vd_nomem(size)
-                                                               : vd_fail(EBADMSG, "%s:%d:%d: not JSON: %s", name, e.line, e.column, e.text);
+    json_t *o;
+    const int rc = vd_json_text(data, size, name, &room, &o);
+    if (rc)
+        return rc;
     const json_t *format = json_object_get(o, "format");
     if (!json_is_string(format) || strcmp(json_string_value(format), format_name))
         bad(&r, "not a calibration (\"format\" is not \"%s\")", format_name);

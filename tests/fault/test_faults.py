@@ -133,6 +133,7 @@ def key_file(name, data):
 
 
 PLAIN = fresh()
+RAMP = PLAIN | {"x.npy": npy(np.linspace(0, 1, 64, dtype="f4").reshape(4, 1, 4, 4))}
 QUANT = made(PLAIN, "quantize", "dynamic", "m.onnx")
 KEYS = made({}, "registry", "keygen", "-s", "s.key", "-p", "s.pub", "--no-password")
 FRAMES = clip("420jpeg", 16, 8, pictures("420jpeg", 16, 8, 2))
@@ -143,6 +144,8 @@ CASES = {
     "quantize -o": Case(PLAIN | {"o.onnx": b"old"}, ["quantize", "dynamic", "m.onnx", "-o", "o.onnx", "-f"], ("o.onnx",)),
     "filter": Case(FILTER, ["filter", "-m", "learned_filter_v1.onnx", "in.y4m", "-o", "out.y4m", "-f", "--threads", "1"], ("out.y4m",)),
     "filter to stdout": Case(FILTER, ["filter", "-m", "learned_filter_v1.onnx", "in.y4m", "-o", "-", "--threads", "2"]),
+    "quantize static": Case(RAMP, ["quantize", "static", "m.onnx", "--calibration", "x.npy"], ("m.int8.onnx", "m.json", "registry.json")),
+    "calibrate": Case(RAMP | {"r.json": b"old"}, ["calibrate", "m.onnx", "x.npy", "-o", "r.json", "-f", "--threads", "1"], ("r.json",)),
     "run": Case({**PLAIN, "x.npy": npy(np.ones((1, 1, 4, 4), "f4")), "y.npy": b"old"},
                 ["run", "m.onnx", "--in", "x.npy", "--out", "y.npy", "-f", "--threads", "1"], ("y.npy",)),
     "gate": Case(QUANT | {"o.json": b"old"}, ["gate", "m.onnx", "--compat", "--json", "o.json", "-f", "--threads", "1"], ("o.json",), check=figures),
@@ -190,7 +193,7 @@ def test_allocations(name, folder, capsys):
     case.learn(folder)
     n = allocations(case, folder)
     assert n > 2
-    points = share([(k, on) for k in range(1, n + 1) for on in (False, True)], 24, name + " memory")
+    points = share([(k, on) for k in range(1, n + 1) for on in (False, True)], 20, name + " memory")
     codes = {}
     for k, on in points:
         case.fill(folder)
@@ -237,7 +240,7 @@ def test_calls(name, folder, capsys):
     case = CASES[name]
     case.learn(folder)
     seen = calls(case, folder)
-    points = share([(c, k, e) for c, ks in seen.items() for k in ks for e in ERRORS], 24, name + " calls")
+    points = share([(c, k, e) for c, ks in seen.items() for k in ks for e in ERRORS], 16, name + " calls")
     codes = {}
     for call, k, e in points:
         r = inject(case, folder, call, f"error={e}", k)
@@ -255,7 +258,7 @@ def test_killed(name, folder, capsys):
     case = CASES[name]
     case.learn(folder)
     seen = calls(case, folder)
-    points = share([(c, k) for c, ks in seen.items() for k in ks], 16, name + " kills")
+    points = share([(c, k) for c, ks in seen.items() for k in ks], 10, name + " kills")
     for call, k in points:
         r = inject(case, folder, call, "signal=KILL", k)
         assert r.returncode in (-9, 137, OK)

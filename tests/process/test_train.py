@@ -193,7 +193,7 @@ def test_other_refusals(pictures):
     bad = pictures / "bad.json"
     bad.write_text('{"id": 1,\n "id": 2}')
     r = train("-o", out, bad)
-    assert r.returncode == 4 and "line 2" in r.stderr
+    assert r.returncode == 4 and ":2:" in r.stderr
     assert train("-o", out, path).returncode == 0
     r = train("-o", out, config(pictures, optimiser={"steps": 20}, seed=4))  # the checkpoint is another run's
     assert r.returncode == 2 and "--restart" in r.stderr
