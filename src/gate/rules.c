@@ -97,7 +97,7 @@ static void decide(struct vd_gate_result *r, int *rc, struct vd_rule *rule, enum
     rule->why = kept ? kept : "";
     if (v > r->verdict) { /* the first reason of the worst kind is the one to act on */
         r->verdict = v;
-        snprintf(r->why, sizeof r->why, "%s", text);
+        snprintf(r->why, sizeof r->why, "%.255s", text);
     }
 }
 

@@ -51,10 +51,10 @@ enum { VD_ANY_ARITY = 255, VD_OP_MAX_IN = 9 };
 
 struct vd_op {
     const char *name;
-    int opset_min, opset_max;   /* opsets of the model for which this row holds */
-    int in_min, in_max;         /* VD_ANY_ARITY: any number */
-    int out_min, out_max;
-    uint32_t types[VD_OP_MAX_IN]; /* allowed types of each input; the last non-zero one holds for the rest. float16 is
+    uint8_t opset_min, opset_max; /* opsets of the model for which this row holds */
+    uint8_t in_min, in_max;       /* VD_ANY_ARITY: any number */
+    uint8_t out_min, out_max;
+    uint16_t types[VD_OP_MAX_IN]; /* allowed types of each input; the last non-zero one holds for the rest. float16 is
                                    * never listed except where has_f16: elsewhere the plan computes it in float32 */
     uint8_t f32_out;            /* outputs (1 << i) that are float32 also where the inputs are float16 */
     bool has_f16;               /* run itself takes float16 (it only moves bytes, or converts) */
