@@ -146,12 +146,13 @@ REDUCE = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "Re
 
 @maker(*REDUCE, named=True)
 def reduce(d, op):
-    kind = d.kind(but=(F16,) if op == "ReduceProd" else (F16, S32, S64) if op == "ReduceLogSum" else (S32, S64) if op == "ReduceLogSumExp" else ())
+    whole = (S32, S64, np.dtype(np.uint32), np.dtype(np.uint64))  # of these ONNX Runtime makes no logarithms, or other ones
+    kind = d.kind(but=(F16,) if op == "ReduceProd" else (F16, *whole) if op == "ReduceLogSum" else whole if op == "ReduceLogSumExp" else ())
     x = d.array(d.shape(1, 4, 5 if op == "ReduceProd" else 7), kind, 1 if op in ("ReduceProd", "ReduceL2", "ReduceSumSquare") else 3)
     if kind.kind == "f" and op == "ReduceLogSum":
         x = np.abs(x) + kind.type(0.5)
-    if kind.kind == "i":
-        x = np.clip(x, *((-3, 3) if op == "ReduceProd" else (-7, 7))).astype(kind)
+    if kind.kind in "iu":
+        x = np.clip(x, *((-3 * (kind.kind == "i"), 3) if op == "ReduceProd" else (-7 * (kind.kind == "i"), 7))).astype(kind)
         x = np.abs(x) + kind.type(1) if op == "ReduceL2" else x
         x = np.where(np.arange(x.size).reshape(x.shape) % (x.size // 12 + 1), 1, x).astype(kind) if op == "ReduceProd" else x  # fits
     axes = None if d.chance(0.2) else d.axes(x.ndim, d.opset >= 11)
