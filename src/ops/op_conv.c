@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/op_util.h"
 
+#include <math.h>
+
 /* Convolutions have no plain run: the plan lowers every one to the kernels. Here are their shapes and checks. */
 
 static int infer(const struct vd_op_call *c, const struct vd_tensor *x, const struct vd_tensor *w, int type)
@@ -54,6 +56,17 @@ int vd_infer_conv_integer(const struct vd_op_call *c)
 }
 
 /* QLinearConv-10: x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, bias (int32, scale x_scale * w_scale). */
+/* What a channel's sums are multiplied with is a number: kernel sets need not agree on what is not. */
+static int finite_factors(const struct vd_op_call *c)
+{
+    const float *x = c->in[1]->data, *w = c->in[4]->data, *y = c->in[6]->data;
+    for (size_t i = 0, n = vd_tensor_count(c->in[4]); x && w && y && i < n; i++)
+        if (!(*y > 0) || !isfinite(*x * w[i] / *y))
+            return vd_op_fail(c, EBADMSG, "inputs 1, 4 and 6 (scales %g, %g, %g) give channel %zu no finite factor, or a scale of the output that is not "
+                              "positive", (double)*x, (double)w[i], (double)*y, i);
+    return 0;
+}
+
 int vd_infer_qlinear_conv(const struct vd_op_call *c)
 {
     const struct vd_tensor *w = c->in[3], *bias = vd_op_in(c, 8);
@@ -69,5 +82,7 @@ int vd_infer_qlinear_conv(const struct vd_op_call *c)
             return vd_op_fail(c, EBADMSG, "input %d must be one value, or one for each output channel", i);
     if (bias && (bias->rank != 1 || w->rank < 1 || bias->dim[0] != w->dim[0]))
         return vd_op_fail(c, EBADMSG, "input 8 (bias) must be one value for each of the weights' output channels");
+    if ((rc = finite_factors(c)) < 0)
+        return rc;
     return infer(c, c->in[0], w, c->in[7]->type);
 }
