@@ -264,7 +264,7 @@ def test_registry_and_sidecar(tiny):
     row["description"] = "by hand \u2014 kept"
     registry.write_text(json.dumps(j))
     before = {p: json.loads(p.read_text()) for p in (registry, sidecar)}
-    others = {p.name: p.read_bytes() for p in tiny.iterdir() if p not in before}
+    others = {p.name: p.read_bytes() for p in tiny.iterdir() if p not in before and p.is_file()}
     out = command("quantize", "dynamic", tiny / f"{STEM}.onnx").stdout
     digest = sha256(tiny / f"{STEM}.int8.onnx")
     assert f"sha256 {digest}, pinned in" in out
@@ -276,7 +276,7 @@ def test_registry_and_sidecar(tiny):
     assert after[registry] == before[registry]
     assert [list(r)[:5] for r in after[registry]["models"]] == [list(r)[:5] for r in before[registry]["models"]]
     assert {n: (tiny / n).read_bytes() for n in others} == others
-    assert {p.name for p in tiny.iterdir()} == set(others) | {"registry.json", f"{STEM}.json", f"{STEM}.int8.onnx"}
+    assert {p.name for p in tiny.iterdir() if p.is_file()} == set(others) | {"registry.json", f"{STEM}.json", f"{STEM}.int8.onnx"}
     command("verify", "--all", "--registry", registry)
 
 
@@ -312,12 +312,12 @@ def test_neither(tmp_path):
 
 def test_output_elsewhere(tiny, tmp_path):
     model, out = tiny / f"{STEM}.onnx", tmp_path / "x.onnx"
-    before = {p.name: p.read_bytes() for p in tiny.iterdir()}
+    before = {p.name: p.read_bytes() for p in tiny.iterdir() if p.is_file()}
     text = command("quantize", "dynamic", model, "-o", out).stdout
     assert "registry and sidecar were not touched" in text and sha256(out) in text
     assert "is there already: -f replaces it" in command("quantize", "dynamic", model, "-o", out, code=USAGE).stderr
     command("quantize", "dynamic", model, "-o", out, "-f")
-    assert {p.name: p.read_bytes() for p in tiny.iterdir()} == before
+    assert {p.name: p.read_bytes() for p in tiny.iterdir() if p.is_file()} == before
     # The model's own int8 file by another spelling of its path is still its own.
     text = command("quantize", "dynamic", model, "-o", tmp_path / "tiny" / ".." / "tiny" / f"{STEM}.int8.onnx").stdout
     assert "pinned in" in text
@@ -329,11 +329,11 @@ def test_refusals(tiny, tmp_path):
     model = tiny / f"{STEM}.onnx"
 
     def refused(code, text, *argv):
-        before = {p.name: p.read_bytes() for p in tiny.iterdir()}
+        before = {p.name: p.read_bytes() for p in tiny.iterdir() if p.is_file()}
         r = command("quantize", *argv, code=code)
         assert text in r.stderr, r.stderr
         assert r.stdout == ""
-        assert {p.name: p.read_bytes() for p in tiny.iterdir()} == before
+        assert {p.name: p.read_bytes() for p in tiny.iterdir() if p.is_file()} == before
 
     refused(USAGE, "which form?")
     refused(USAGE, "'static' is not a form", "static", model)
