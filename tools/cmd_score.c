@@ -84,8 +84,8 @@ static const char help[] =
     "  vmaf-dnn score -m nr_metric.onnx -d out.y4m\n"
     "  ffmpeg -i out.mp4 -f yuv4mpegpipe -strict -1 - | vmaf-dnn score -m nr_metric.onnx -d - -o scores.json\n"
     "\n"
-    "Exit codes: 0 done, 1 a score is not a number, 2 usage, no such file, or clips of different sizes, 3 a clip is broken or ends\n"
-    "early, 4 the model was refused, 5 no room, no memory, or nobody reads the output.\n";
+    "Exit codes: 0 done, 1 a score is not a number, 2 usage, no such file, or clips of different sizes, 3 a clip is broken or\n"
+    "ends early, 4 the model was refused, 5 no room, no memory, or nobody reads the output.\n";
 
 const struct vd_cmd vd_cmd_score;
 

@@ -153,7 +153,6 @@ CONVS = {  # weights' shape, bias, input's shape, attributes
     "depthwise": ((8, 1, 5, 5), True, (1, 8, 9, 9), {"group": 8, "auto_pad": "SAME_UPPER"}),
     "pointwise": ((7, 5, 1, 1), True, (1, 5, 4, 6), {}),
     "one-dimensional": ((4, 2, 5), True, (1, 2, 30), {"pads": [2, 2]}),
-    "three-dimensional": ((3, 2, 2, 3, 2), True, (1, 2, 4, 5, 6), {}),
 }
 DENSE = {  # operator, weights' shape, C's shape, input's shape, attributes
     "matmul": ("MatMul", (16, 5), None, (3, 16), {}),
@@ -219,11 +218,16 @@ def test_runs_close_to_fp32(case, variant, opset, tmp_path):
         assert y.shape == z.shape
         noise = np.sqrt(np.mean((y - z) ** 2)) / (scaled * np.sqrt(np.mean(w**2) * terms))  # over what y's deviation should be
         assert noise < 0.03, noise
-        if case == "three-dimensional":
-            continue  # which vmaf-dnn itself does not run, quantised or not
         np.save(tmp_path / "x.npy", x)
         command("run", int8, "--in", tmp_path / "x.npy", "--out", tmp_path / "z.npy", "-f", "-q")
         assert np.load(tmp_path / "z.npy").tobytes() == z.tobytes()
+
+
+def test_what_would_not_run_is_not_written(tmp_path):
+    w = weights(3, 2, 2, 3, 2)
+    save(tmp_path / "m.onnx", [helper.make_node("Conv", ["x", "w"], ["y"], name="c")], {"w": w}, [value("x", (1, 2, 4, 5, 6))], [value("y", [None] * 5)])
+    r = subprocess.run([BIN, "quantize", "dynamic", tmp_path / "m.onnx"], capture_output=True, text=True)
+    assert r.returncode == 4 and "3 spatial dimensions" in r.stderr and not (tmp_path / "m.int8.onnx").exists(), r
 
 
 def test_what_stays_in_fp32_is_said(tmp_path):
@@ -336,7 +340,8 @@ def test_refusals(tiny, tmp_path):
         assert {p.name: p.read_bytes() for p in tiny.iterdir() if p.is_file()} == before
 
     refused(USAGE, "which form?")
-    refused(USAGE, "'static' is not a form", "static", model)
+    refused(USAGE, "'qat' is not a form", "qat", model)
+    refused(USAGE, "nothing to calibrate with", "static", model)
     refused(USAGE, "no model", "dynamic")
     refused(USAGE, "is a second one", "dynamic", model, model)
     refused(USAGE, "--weight-type int4: uint8 or int8", "dynamic", model, "--weight-type", "int4")

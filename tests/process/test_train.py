@@ -107,9 +107,9 @@ def test_killed_run_ends_in_the_same_bytes(pictures):
     whole = folder(pictures, "whole")
     path = config(pictures)
     assert train("-o", whole, "--threads", 1, path).returncode == 0
-    for n, wait in enumerate((0.05, 0.2, 0.4)):
+    kills = 0
+    for n, wait in enumerate((0.03, 0.08, 0.15)):
         out = folder(pictures, f"killed{n}")
-        kills = 0
         for _ in range(12):
             p = subprocess.Popen([BIN, "train", "-o", out, "--threads", "2", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             time.sleep(wait)
@@ -117,11 +117,11 @@ def test_killed_run_ends_in_the_same_bytes(pictures):
             p.communicate()
             kills += p.returncode == -signal.SIGKILL
         assert train("-o", out, "--threads", 2, path).returncode == 0
-        assert kills
         for name in ("tiny_filter.onnx", "tiny_filter.json", "tiny_filter.checkpoint"):
             assert (out / name).read_bytes() == (whole / name).read_bytes(), name
         steps = [json.loads(line)["step"] for line in (out / "tiny_filter.train.jsonl").read_text().splitlines()]
         assert steps == sorted(steps) and steps[-1] == 240
+    assert kills >= 3  # a fast machine is done before the later ones
 
 
 def test_scores(tmp_path):
