@@ -91,13 +91,27 @@ static const char *text(struct reader *r, const char *where, const json_t *o, co
     return json_string_value(v);
 }
 
+/* A path as it is to be opened: what is not absolute is relative to the folder that the configuration is in. */
+static const char *resolve(struct reader *r, const char *where, const char *key, const char *said)
+{
+    const char *slash = strrchr(r->path, '/');
+    if (!said || *said == '/' || !slash)
+        return said;
+    const char *full = vd_arena_printf(&r->c->arena, "%.*s%s", (int)(slash + 1 - r->path), r->path, said);
+    if (!full)
+        r->rc = vd_nomem(strlen(said));
+    else if (strlen(full) >= VD_MAX_PATH)
+        wrong(r, where, key, "the path is too long");
+    return full;
+}
+
 static void read_net(struct reader *r, const json_t *net)
 {
     struct vd_train_config *c = r->c;
     const json_t *filter = json_object_get(net, "residual_filter"), *score = json_object_get(net, "separable_score");
 
     only(r, "net", net, "from residual_filter separable_score");
-    c->from = text(r, "net", net, "from", false);
+    c->from = resolve(r, "net", "from", text(r, "net", net, "from", false));
     if (json_object_size(net) != 1) {
         wrong(r, "net", "", "one of from, residual_filter and separable_score is wanted");
     } else if (filter) {
@@ -133,13 +147,13 @@ static int read_sources(struct reader *r, const char *where, const json_t *list,
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *s = json_array_get(list, i);
         struct vd_train_source *t = &out[n++];
-        only(r, where, s, r->c->kind && !strcmp(r->c->kind, "nr") ? "scores" : "clean degraded every");
-        if (r->c->kind && !strcmp(r->c->kind, "nr")) {
-            t->clean = text(r, where, s, "scores", true);
-        } else {
-            t->clean = text(r, where, s, "clean", true);
-            t->degraded = text(r, where, s, "degraded", false);
-        }
+        const bool scores = r->c->kind && !strcmp(r->c->kind, "nr");
+        const char *key = scores ? "scores" : "clean";
+        only(r, where, s, scores ? "scores" : "clean degraded every");
+        t->said[0] = text(r, where, s, key, true);
+        t->said[1] = scores ? NULL : text(r, where, s, "degraded", false);
+        t->clean = resolve(r, where, key, t->said[0]);
+        t->degraded = resolve(r, where, "degraded", t->said[1]);
         t->every = whole(r, where, s, "every", 1, 1, 100000);
     }
     return n;
@@ -275,5 +289,6 @@ int vd_train_config_load(const char *path, struct vd_train_config *c)
 void vd_train_config_free(struct vd_train_config *c)
 {
     json_decref(c->json);
+    vd_arena_free(&c->arena);
     *c = (struct vd_train_config){0};
 }

@@ -4,10 +4,12 @@
 
 #include <jansson.h>
 
+#include "common/arena.h"
 #include "train/arch.h"
 #include "train/trainer.h"
 
-/* What `vmaf-dnn train` is asked for: a JSON file, described in docs/training.md. Strings and lists live as long as json. */
+/* What `vmaf-dnn train` is asked for: a JSON file, described in docs/training.md. Strings and lists live as long as the configuration.
+ * Paths in it are relative to the folder of the file itself, so that it means the same wherever the command is given. */
 
 enum { VD_TRAIN_MAX_SOURCES = 64 };
 
@@ -15,11 +17,13 @@ enum { VD_TRAIN_MAX_SOURCES = 64 };
 struct vd_train_source {
     const char *clean;    /* file or folder; for scores the CSV */
     const char *degraded; /* the same names; NULL: made from clean, as `degrade` says */
+    const char *said[2];  /* these two as the configuration has them */
     long every;           /* of a clip's frames; 1: all */
 };
 
 struct vd_train_config {
     json_t *json;
+    struct vd_arena arena; /* paths */
     uint8_t identity[32];  /* of the file's content without what may change between runs (steps of saving and so on) */
     const char *id, *kind; /* kind: filter or nr */
     const char *license, *description;

@@ -97,7 +97,7 @@ static void put_sources(struct vd_buf *b, const char *what, const struct vd_trai
 {
     put(b, "%s, %d pictures:\n\n", what, pictures);
     for (int i = 0; i < n; i++)
-        put(b, "* `%s`%s%s%s\n", s[i].clean, s[i].degraded ? " with `" : "", s[i].degraded ? s[i].degraded : "", s[i].degraded ? "`" : "");
+        put(b, "* `%s`%s%s%s\n", s[i].said[0], s[i].said[1] ? " with `" : "", s[i].said[1] ? s[i].said[1] : "", s[i].said[1] ? "`" : "");
     put(b, "\n");
 }
 

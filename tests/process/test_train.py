@@ -166,6 +166,27 @@ def test_fine_tuning_begins_with_a_model(pictures):
     assert np.abs(a - b).max() < 1e-5
 
 
+def test_paths_are_relative_to_the_configuration(pictures):
+    """From any folder, by any name of the file, the same bytes; the card has the paths as they were written."""
+    (pictures / "recipes").mkdir()
+    c = config(pictures, optimiser={"steps": 4}, net={"from": "../model.onnx"},
+               data={"train": [{"clean": "../train"}], "validation": [{"clean": "../validation.y4m"}], "degrade": {"blur": 1.2}})
+    c.rename(pictures / "recipes" / "config.json")
+    (pictures / "model.onnx").write_bytes((SOURCE / "model/tiny/learned_filter_v1.onnx").read_bytes())
+    made = set()
+    for n, (path, at) in enumerate([("recipes/config.json", pictures), ("config.json", pictures / "recipes"), (pictures / "recipes/config.json", "/")]):
+        out = folder(pictures, f"out{n}")
+        r = train("-o", out, path, cwd=at)
+        assert r.returncode == 0, r.stderr
+        made.add((out / "tiny_filter.onnx").read_bytes())
+        assert "* `../train`" in (out / "tiny_filter.md").read_text()
+    assert len(made) == 1
+    bad = pictures / "recipes" / "bad.json"
+    bad.write_text((pictures / "recipes" / "config.json").read_text().replace("../train", "train"))
+    r = train("-o", out, bad)
+    assert r.returncode == 2 and "recipes/train: there is no such" in r.stderr
+
+
 @pytest.mark.parametrize("change, code, words", [
     ({"id": "Bad Id"}, 4, "id: up to 64 of a to z"),
     ({"colour": 1}, 4, "colour: not a key here"),
