@@ -3,8 +3,8 @@
 """pictures.py [--out FOLDER] [--debs FOLDER] [--largest PIXELS] [train|validation]...
 
 Photographs out of Debian packages, as the luma filter sees them: FOLDER/SET/clean/NAME.y4m and FOLDER/SET/degraded/NAME.y4m,
-one grey frame each. Packages are downloaded and unpacked, never installed, and split by package: nothing of a training package
-is in the validation set.
+one grey frame each (default FOLDER: pictures, beside this script). Packages are downloaded and unpacked, never installed, and split
+by package: nothing of a training package is in the validation set.
 
 Clean: RGB shrunk by at least 2 (Lanczos), and until the longer side has at most PIXELS (default 1280), then BT.601 full-range luma.
 Degraded: Gaussian blur of sigma 1.2 (11 taps, the edge repeated), then the loss of a grey baseline JPEG of quality 35.
@@ -23,6 +23,9 @@ PACKAGES = {
         "scratch": ["usr/share/scratch/Media/Backgrounds/*/*.jpg", "usr/share/scratch/Media/Backgrounds/*/*.png"],
         "opencv-doc": ["usr/share/doc/opencv-doc/examples/data/*.jpg", "usr/share/doc/opencv-doc/examples/data/*.png"],
         "mate-backgrounds": ["usr/share/backgrounds/mate/nature/*.jpg"],
+        "lxqt-themes": ["usr/share/lxqt/wallpapers/*.jpg", "usr/share/lxqt/wallpapers/*.png"],
+        "gcompris-qt-data": [f"**/{name}.rcc" for name in ("erase", "explore_monuments", "explore_world_animals", "explore_farm_animals",
+                                                             "explore_world_music", "categorization")],
     },
     "validation": {
         "lomiri-wallpapers-16.04": ["usr/share/backgrounds/*.jpg", "usr/share/backgrounds/*.png"],
@@ -59,6 +62,24 @@ def decode(path):
     return [f.astype(np.float32) for f in frames]
 
 
+def unpack_rcc(path):
+    """The WebP pictures of a Qt resource file, as files beside it. The format: "qres", then version and the offsets of tree, data and
+    names, big-endian; among the data each file is its length and its bytes."""
+    data = path.read_bytes()
+    at = int.from_bytes(data[12:16], "big")
+    end = min((int.from_bytes(data[k : k + 4], "big") for k in (8, 16)), key=lambda v: v if v > at else len(data))
+    end = end if end > at else len(data)
+    found = []
+    while at + 4 <= end:
+        size = int.from_bytes(data[at : at + 4], "big")
+        body = data[at + 4 : at + 4 + size]
+        if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
+            found.append(path.with_name(f"{path.stem}_{len(found):03d}.webp"))
+            found[-1].write_bytes(body)
+        at += 4 + size
+    return found
+
+
 def lanczos(x, size, axis):
     """Shrunk along an axis: Lanczos of three lobes, as wide as the step."""
     n = x.shape[axis]
@@ -72,7 +93,7 @@ def lanczos(x, size, axis):
     x = np.moveaxis(x, axis, 0)
     out = np.zeros((size, *x.shape[1:]), np.float32)
     for k in range(index.shape[1]):
-        out += weight[:, k, None, None].astype(np.float32) * x[np.clip(index[:, k], 0, n - 1)]
+        out += weight[:, k].astype(np.float32).reshape(-1, *[1] * (x.ndim - 1)) * x[np.clip(index[:, k], 0, n - 1)]
     return np.moveaxis(out, 0, axis)
 
 
@@ -123,7 +144,7 @@ def write(path, luma):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("sets", nargs="*", choices=[[], *PACKAGES])
-    p.add_argument("--out", type=Path, default=Path("build/pictures"))
+    p.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "pictures")
     p.add_argument("--debs", type=Path, help="folder of .deb files (default: OUT/debs)")
     p.add_argument("--largest", type=int, default=1280)
     o = p.parse_args()
@@ -139,6 +160,7 @@ def main():
             with tempfile.TemporaryDirectory(dir=o.out) as folder:
                 unpack(package, debs, folder)
                 files = sorted({f for g in globs for f in Path(folder).glob(g) if not f.is_symlink()})
+                files = [g for f in files for g in (unpack_rcc(f) if f.suffix == ".rcc" else [f])]
                 if not files:
                     sys.exit(f"{package}: nothing matches {', '.join(globs)}")
                 for f in files:
