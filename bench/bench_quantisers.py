@@ -4,7 +4,7 @@
 
 'vmaf-dnn quantize' against ONNX Runtime's quantisers on one model, the same pictures and as many of them: drop and SQNR of the result
 against fp32, loss of PSNR gain, size, wall time with start, peak memory; each calibration method. Both results run in ONNX Runtime, so that
-quantising alone is compared. Pictures are those of scripts/pictures.py: train to calibrate, validation to measure.
+quantising alone is compared. Pictures are those of train/data/pictures.py: train to calibrate, validation to measure.
 
 Ours is what the defaults give ('static') and each method; theirs is quantize_static() in QDQ and QOperator form, per channel, uint8 activations, and
 quantize_dynamic() with uint8 weights. A column that is lost by the default is named at the end."""
@@ -66,7 +66,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("model", nargs="?", type=Path, default=ROOT / "model/tiny/learned_filter_v1.onnx")
     p.add_argument("--bin", default=ROOT / "build/vmaf-dnn")
-    p.add_argument("--pictures", type=Path, default=ROOT / "build/pictures")
+    p.add_argument("--pictures", type=Path, default=ROOT / "train/data/pictures")
     p.add_argument("--frames", type=int, default=20)
     p.add_argument("--side", type=int, default=256, help="of the middle that is measured")
     p.add_argument("--ours", action="append", default=[], help="more arguments of 'quantize static', one row each")
@@ -77,7 +77,7 @@ def main():
     train = train[:: max(1, len(train) // o.frames)][: o.frames]
     clean = sorted((o.pictures / "validation/clean").glob("*.y4m"))
     if not train or not clean:
-        sys.exit(f"no pictures in {o.pictures}: scripts/pictures.py --out {o.pictures}")
+        sys.exit(f"no pictures in {o.pictures}: train/data/pictures.py")
     data = [(middle(read(c), o.side), middle(read(c.parent.parent / "degraded" / c.name), o.side)) for c in clean]
 
     def outputs(path):

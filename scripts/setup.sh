@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# scripts/setup.sh [build] [test] [browser] [demo] [bench] [coverage] [fuzz]
+# scripts/setup.sh [build] [test] [browser] [demo] [bench] [coverage] [fuzz] [train] [torch]
 # Install what a target needs on Debian (12 or later) and Ubuntu (22.04 or later), as root or through sudo:
-# packages by apt-get; for test and bench also build/venv, for demo also build/data/cockatoo.mp4, for bench also ONNX Runtime's library.
+# packages by apt-get; for test, bench and train also build/venv, for demo also build/data/cockatoo.mp4, for bench also ONNX Runtime's library.
 # What is there is left alone, and when nothing is missing nothing is said.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -30,6 +30,7 @@ python() {
     fi
 }
 has_conformance_data() { [ -d /usr/share/libonnx-testdata/data/node ]; }
+has_torch() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import torch' 2>/dev/null; }
 has_venv_module() { local py; py=$(python) && "$py" -c 'import ensurepip, venv' 2>/dev/null; }
 
 clangs() { compgen -c clang | grep -xE 'clang(-[0-9]+)?' | sort -u; }
@@ -85,6 +86,13 @@ find_missing() {
             want python3-venv has_venv_module ;;
         coverage)
             want gcovr has gcovr ;;
+        train) # what train/data's scripts run
+            want ffmpeg has ffmpeg
+            want npm has npm
+            want python3 has python3
+            want python3-venv has_venv_module ;;
+        torch) # 90 MB of packages, 700 MB installed: bench/bench_train_torch.py compares with it
+            want python3-torch has_torch ;;
         fuzz)
             want clang has_clang
             want python3 has python3 ;;
@@ -206,8 +214,8 @@ targets=("$@")
 [ $# -gt 0 ] || targets=(build)
 for target in "${targets[@]}"; do
     case $target in
-    build | test | browser | demo | bench | coverage | fuzz) ;;
-    *) die "no target $target; there are build, test, browser, demo, bench, coverage and fuzz" ;;
+    build | test | browser | demo | bench | coverage | fuzz | train | torch) ;;
+    *) die "no target $target; there are build, test, browser, demo, bench, coverage, fuzz, train and torch" ;;
     esac
 done
 mkdir -p build
@@ -219,7 +227,7 @@ fi
 install_packages "${targets[@]}"
 for target in "${targets[@]}"; do
     case $target in
-    test) make_venv ;;
+    test | train) make_venv ;;
     bench) make_venv && get_ort ;;
     demo) [ -n "${CLIP:-}" ] || get_clip ;;
     fuzz) install_packages libfuzzer ;;
