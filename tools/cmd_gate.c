@@ -59,7 +59,7 @@ static const char help[] =
     "\n"
     "  [PASS] ID mode=MODE PLCC=... drop=... budget=... worst_abs=...    or [FAIL] or [INSUFFICIENT]: the record's figures,\n"
     "  then those of each set, then every reason against it\n"
-    "  [skip] ID, a model that is not quantised\n"
+    "  [skip] ID, a model that is not quantised; it must open all the same\n"
     "\n"
     "Exit code: 0 every model passes, 1 one fails or its samples are too few to tell, 2 anything else (no such file, a\n"
     "model that was refused, a registry that cannot be read, usage), also when another model fails.\n"

@@ -333,12 +333,17 @@ static const struct vd_row *say(const struct vd_resolved *file)
     return file->row ? file->row : file->sidecar.json ? &file->sidecar.row : NULL;
 }
 
-static int open_pair(struct run *g, const char *path_or_id, const struct vd_resolved *file, const struct vd_row *side)
+static struct vd_pair_how opens_how(const struct vd_gate_opts *o, const struct vd_row *side)
 {
     const bool sized = side && side->size_w > 0 && side->size_h > 0;
-    const struct vd_pair_how how = {.threads = g->o->threads, .kernels = g->o->kernels, .registry = g->o->registry,
-                                    .trusted_keys = g->o->trusted_keys, .require_pinned = g->o->require_pinned,
-                                    .w = sized ? side->size_w : DEFAULT_SIZE, .h = sized ? side->size_h : DEFAULT_SIZE};
+    return (struct vd_pair_how){.threads = o->threads, .kernels = o->kernels, .registry = o->registry, .trusted_keys = o->trusted_keys,
+                                .require_pinned = o->require_pinned, .w = sized ? side->size_w : DEFAULT_SIZE,
+                                .h = sized ? side->size_h : DEFAULT_SIZE};
+}
+
+static int open_pair(struct run *g, const char *path_or_id, const struct vd_resolved *file, const struct vd_row *side)
+{
+    const struct vd_pair_how how = opens_how(g->o, side);
     struct vd_gate_result *r = g->r;
     vmaf_dnn_info info;
     int rc = vd_pair_open(&g->p, path_or_id, file, &how);
@@ -369,8 +374,9 @@ static int gate(const char *path_or_id, const struct vd_resolved *file, const st
     snprintf(r->id, sizeof(r->id), "%s", file->id);
     r->mode = vd_quant_mode_name(file->declared);
     if (row && file->declared == VD_QUANT_FP32) {
-        r->skipped = true;
-        return 0;
+        const struct vd_pair_how how = opens_how(o, side);
+        r->skipped = true; /* nothing to compare, but a file that does not open is no model that needs no gate */
+        return vd_pair_opens(path_or_id, &how);
     }
     if (!row && !vd_file_is_regular(file->int8_path))
         return vd_fail(ENOENT, "%s: no registry row or sidecar and no %s: there is nothing to compare it with; quantise it first",

@@ -179,6 +179,14 @@ int vd_pair_shape(struct vd_pair *p)
     return rc ? rc : same_outputs(p);
 }
 
+int vd_pair_opens(const char *path_or_id, const struct vd_pair_how *how)
+{
+    struct vd_pair p = {0};
+    int rc = open_side(&p, VD_FP32, path_or_id, how);
+    vd_pair_close(&p);
+    return rc;
+}
+
 int vd_pair_open(struct vd_pair *p, const char *path_or_id, const struct vd_resolved *file, const struct vd_pair_how *how)
 {
     *p = (struct vd_pair){0};

@@ -35,6 +35,8 @@ struct vd_pair_how {
 /* file: the fp32 file as resolved with baseline set. Opens both sides as every user opens them, and holds what is open against
  * that: -EKEYREJECTED when it is something else. Errors as vd_gate(). On failure p is empty. */
 int vd_pair_open(struct vd_pair *p, const char *path_or_id, const struct vd_resolved *file, const struct vd_pair_how *how);
+/* Whether the fp32 file opens, where there is nothing to hold it against. Errors as vmaf_dnn_session_open(). */
+int vd_pair_opens(const char *path_or_id, const struct vd_pair_how *how);
 void vd_pair_close(struct vd_pair *p);
 /* Other shapes: in[].rank and in[].shape are set, and samples, outputs and results get room for them. -ENOTSUP or -ERANGE: the model does not
  * take them; a shape that was taken before may be set again then. */
