@@ -77,7 +77,7 @@ int vd_open_session(const char *model, const struct vd_run_opts *o, vmaf_dnn_ses
 
 /* confine.c: what a command may reach. It says what it will need, and enters before it reads a byte of a clip, array or model. */
 void vd_allow_model(struct vd_sandbox *s, const struct vd_run_opts *o, const char *model /* NULL: every one of the registry */);
-void vd_allow_model_writes(struct vd_sandbox *s, const struct vd_run_opts *o, const char *model); /* int8 file, sidecar, registry */
+void vd_allow_model_writes(struct vd_sandbox *s, const struct vd_run_opts *o, const char *model); /* int8 file, sidecar, registry; NULL: that alone */
 /* As o->sandbox says; frees s, and sets o->threads. 0, or the exit code after a message. */
 int vd_confine(const struct vd_cmd *c, struct vd_sandbox *s, struct vd_run_opts *o);
 /* out must not be one of the files that belong to the model, as named and as opened (any of its .onnx files). -EINVAL. */

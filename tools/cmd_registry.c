@@ -38,6 +38,8 @@ static const char help[] =
     "  --as-it-is            sign the registry as it lies there, without a new registry_version\n"
     "  --comment TEXT        trusted comment, signed too (default: time, file name)\n"
     "  --trusted-keys DIR    folder of public keys (default: $VMAF_DNN_TRUSTED_KEYS)\n"
+    "  --sandbox=MODE        reach no other files, programs or network: auto (default: as far as the system can),\n"
+    "                        require (or fail), off\n"
     "  -f, --force           replace key files that exist\n"
     "  -q, --quiet           print nothing but errors\n"
     "\n"
@@ -52,7 +54,8 @@ static const char help[] =
 const struct vd_cmd vd_cmd_registry;
 
 struct job {
-    const char *what, *secret, *public, *password_file, *comment, *trusted, *registry;
+    const char *what, *secret, *public, *password_file, *comment;
+    struct vd_run_opts run; /* registry, trusted_keys, sandbox */
     bool no_password, as_it_is, force, quiet;
 };
 
@@ -67,13 +70,13 @@ static int parse(int argc, char **argv, struct job *j)
         {"as-it-is", no_argument, NULL, OPT_AS_IT_IS},
         {"comment", required_argument, NULL, OPT_COMMENT},
         {"trusted-keys", required_argument, NULL, VD_OPT_TRUSTED},
+        {"sandbox", required_argument, NULL, VD_OPT_SANDBOX},
         {"force", no_argument, NULL, 'f'},
         {"quiet", no_argument, NULL, 'q'},
         {NULL, 0, NULL, 0},
     };
     static const char *const words[] = {"keygen", "sign", "verify", NULL};
     const struct vd_cmd *c = &vd_cmd_registry;
-    struct vd_run_opts o = {0};
     int opt;
 
     while ((opt = vd_getopt(c, argc, argv, "s:p:fq", longs)) != -1)
@@ -87,10 +90,9 @@ static int parse(int argc, char **argv, struct job *j)
         case 'f': j->force = true; break;
         case 'q': j->quiet = true; break;
         default:
-            if (opt == '?' || vd_run_option(c, opt, optarg, &o) < 0)
+            if (opt == '?' || vd_run_option(c, opt, optarg, &j->run) < 0)
                 return VD_EXIT_USAGE;
         }
-    j->trusted = o.trusted_keys;
     if (optind == argc)
         return vd_usage(c, "what is to be done? keygen, sign or verify");
     j->what = argv[optind];
@@ -98,11 +100,23 @@ static int parse(int argc, char **argv, struct job *j)
         if (!strcmp(j->what, words[i])) {
             if (argc - optind > (i ? 2 : 1))
                 return vd_usage(c, "'%s' is too much", argv[optind + (i ? 2 : 1)]);
-            j->registry = argv[optind + 1]; /* NULL behind the last */
+            j->run.registry = argv[optind + 1]; /* NULL behind the last */
             return VD_EXIT_OK;
         }
     const char *near = vd_closest(j->what, words);
     return near ? vd_usage(c, "'%s'? did you mean '%s'?", j->what, near) : vd_usage(c, "'%s'? keygen, sign or verify", j->what);
+}
+
+/* s: the command's own files. Where a password will be asked for, the terminal too. */
+static int confine(struct job *j, struct vd_sandbox *s, bool password)
+{
+    if (password && !j->no_password && j->run.sandbox != VD_SANDBOX_OFF) {
+        if (!j->password_file)
+            vd_sandbox_terminal(s);
+        else if (strcmp(j->password_file, "-"))
+            vd_sandbox_read(s, j->password_file);
+    }
+    return vd_confine(&vd_cmd_registry, s, &j->run);
 }
 
 /* --- keygen */
@@ -140,9 +154,10 @@ static int make_pair(const struct job *j, const char *password)
     return VD_EXIT_OK;
 }
 
-static int keygen(const struct job *j)
+static int keygen(struct job *j)
 {
     char password[VD_PASSWORD_MAX];
+    struct vd_sandbox s = {0};
     int rc = 0;
 
     if (!j->secret || !j->public)
@@ -151,11 +166,16 @@ static int keygen(const struct job *j)
         return vd_usage(&vd_cmd_registry, "the secret and the public key are two files");
     if ((rc = check_new(j, j->secret)) || (rc = check_new(j, j->public)))
         return vd_report_output(rc);
+    vd_sandbox_write(&s, j->secret);
+    vd_sandbox_write(&s, j->public);
+    int code = confine(j, &s, true);
+    if (code)
+        return code;
     if (!j->no_password && (rc = vd_password(j->password_file, "Password for the new key", true, password)))
         return vd_report(rc);
     if (!j->no_password && !password[0])
         return vd_usage(&vd_cmd_registry, "an empty password encrypts nothing; --no-password says so");
-    int code = make_pair(j, j->no_password ? NULL : password);
+    code = make_pair(j, j->no_password ? NULL : password);
     sodium_memzero(password, sizeof(password));
     return code;
 }
@@ -187,7 +207,7 @@ static int load_secret(const struct job *j, struct vd_secret_key *s)
 
 static int find(const struct job *j, char path[VD_MAX_PATH])
 {
-    return vd_registry_find(j->registry, path);
+    return vd_registry_find(j->run.registry, path);
 }
 
 static const char *base_name(const char *path)
@@ -225,15 +245,22 @@ static int print_signed(const struct vd_secret_key *s, const char *path)
     return 0;
 }
 
-static int sign(const struct job *j)
+static int sign(struct job *j)
 {
     char path[VD_MAX_PATH];
+    struct vd_sandbox box = {0};
     struct vd_secret_key s;
     uint8_t *data = NULL;
     size_t size;
 
     if (!j->secret)
         return vd_usage(&vd_cmd_registry, "with which key? -s SECRET.key");
+    vd_sandbox_read(&box, j->secret);
+    vd_allow_model(&box, &j->run, NULL);
+    vd_allow_model_writes(&box, &j->run, NULL);
+    int code = confine(j, &box, true);
+    if (code)
+        return code;
     int rc = find(j, path);
     if (!rc)
         rc = load_secret(j, &s);
@@ -258,7 +285,7 @@ static int load_keys(const struct job *j, struct vd_trusted *t)
     int rc;
 
     if (!j->public)
-        return vd_trusted_load(j->trusted, t);
+        return vd_trusted_load(j->run.trusted_keys, t);
     if ((rc = vd_file_read(j->public, VD_KEY_FILE_MAX, &data, &size)))
         return rc;
     t->n = 1;
@@ -278,15 +305,25 @@ static void keep_first(void *arg, int row, const char *line)
         snprintf(f->line, sizeof(f->line), "%s", line);
 }
 
-static int verify(const struct job *j)
+static int verify(struct job *j)
 {
+    struct vd_sandbox s = {0};
     struct first f = {""};
     struct vd_registry r;
     struct vd_trusted t;
     char path[VD_MAX_PATH];
 
-    if (j->public && j->trusted)
+    if (j->public && j->run.trusted_keys)
         return vd_usage(&vd_cmd_registry, "-p is one key and --trusted-keys a folder: give one of them");
+    vd_allow_model(&s, &j->run, NULL);
+    if (j->public) {
+        vd_sandbox_read(&s, j->public);
+        if (!vd_seen_folder(path))
+            vd_sandbox_read(&s, path);
+    }
+    int code = confine(j, &s, false);
+    if (code)
+        return code;
     int rc = load_keys(j, &t);
     if (!rc)
         rc = find(j, path);

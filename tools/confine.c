@@ -95,7 +95,7 @@ void vd_allow_model_writes(struct vd_sandbox *s, const struct vd_run_opts *o, co
 
     if (o->sandbox == VD_SANDBOX_OFF)
         return;
-    if (is_path(model)) {
+    if (model && is_path(model)) {
         vd_sandbox_write(s, model);
         if (!vd_sibling(path, model, ".json"))
             allow_write(s, path);

@@ -80,6 +80,11 @@ void vd_sandbox_write(struct vd_sandbox *s, const char *path)
         vd_sandbox_write_folder(s, folder);
 }
 
+void vd_sandbox_terminal(struct vd_sandbox *s)
+{
+    add(s, open("/dev/tty", O_PATH | O_CLOEXEC), LL_READ_FILE | LL_WRITE_FILE | LL_IOCTL_DEV);
+}
+
 void vd_sandbox_free(struct vd_sandbox *s)
 {
     for (size_t i = 0; i < s->n; i++)
@@ -97,7 +102,7 @@ static int add_rules(const struct vd_sandbox *s, int ruleset, uint64_t handled)
         if (fstat(p.fd, &st))
             return errno;
         if (!S_ISDIR(st.st_mode))
-            p.access &= LL_READ_FILE | LL_WRITE_FILE | LL_TRUNCATE; /* a file has no others */
+            p.access &= LL_READ_FILE | LL_WRITE_FILE | LL_TRUNCATE | LL_IOCTL_DEV; /* a file has no others */
         /* EBADFD: a pipe or the like, that no path leads to and that Landlock leaves alone */
         if (p.access && syscall(SYS_landlock_add_rule, ruleset, LL_PATH_BENEATH, &p, 0) && errno != EBADFD)
             return errno;

@@ -39,6 +39,7 @@ void vd_sandbox_read(struct vd_sandbox *s, const char *path);
 /* A file to make: everything may be written in its folder; where path is a pipe, a device or the name of a descriptor, that alone. */
 void vd_sandbox_write(struct vd_sandbox *s, const char *path);
 void vd_sandbox_write_folder(struct vd_sandbox *s, const char *folder);
+void vd_sandbox_terminal(struct vd_sandbox *s); /* /dev/tty, to ask for a password at */
 void vd_sandbox_free(struct vd_sandbox *s);
 
 /* As much as the system has; frees s. 0: all of it; -ENOTSUP: not all, and the reason says what is missing; -ENOMEM. */

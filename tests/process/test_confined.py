@@ -1,26 +1,47 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""--sandbox of every command that opens a model or a clip: it works inside, it is inside before it reads a byte, and `require` means it.
+"""--sandbox of every command that opens a model, a clip, a registry or a key: it works inside, it is inside before it reads a byte, and
+`require` means it.
 What a confined process cannot do is test_sandbox.c's."""
+import base64
+import hashlib
 import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
 
+import numpy as np
 import pytest
 
-from clips import BIN, OK, SOURCE, USAGE, clip, command, pictures
+from clips import BIN, OK, REFUSED, SOURCE, USAGE, clip, command, pictures
 from test_no_fallback import STRACE
 from test_outputs import STEM, commands, models  # noqa: F401: a fixture
 
 WHOLE = command("inspect", "--sandbox=require", SOURCE / "model/tiny/smoke_v0.onnx", code=None)
 CONFINES = pytest.mark.skipif(WHOLE.returncode == USAGE, reason=f"the kernel lacks what it needs: {WHOLE.err.strip()}")
 OTHERS = {"inspect": ["inspect"], "bench": ["bench", "--runs", "1", "--size", "32x32"], "verify": ["verify"]}
-NAMES = ["filter", "filter by id", "run", "run by id", "quantize", "gate", *OTHERS]
+REGISTRY = ["registry keygen", "registry sign", "registry verify", "registry verify -p"]
+NAMES = ["filter", "filter by id", "run", "run by id", "quantize", "quantize static", "calibrate", "gate", *REGISTRY, *OTHERS]
 
 
 def argv_of(name, folder):
     if name in OTHERS:
         return [*OTHERS[name], folder / "models" / f"{STEM}.onnx"]
+    if name in ("quantize static", "calibrate"):
+        np.save(folder / "s.npy", np.linspace(0, 1, 64, dtype="f4").reshape(4, 1, 4, 4))
+        model, out = folder / "models/smoke_v0.onnx", ["-o", folder / "out", "-q"]
+        return ["calibrate", model, folder / "s.npy", *out] if name == "calibrate" else ["quantize", "static", "--calibration", folder / "s.npy", model, *out]
+    if name == "registry keygen":
+        return ["registry", "keygen", "--no-password", "-s", folder / "new.key", "-p", folder / "new.pub", "-f", "-q"]
+    if name in REGISTRY:
+        key, keys, registry = folder / "our.key", folder / "keys", folder / "models/registry.json"
+        if not key.exists():
+            keys.mkdir()
+            command("registry", "keygen", "--no-password", "-s", key, "-p", keys / "our.pub")
+            command("registry", "sign", "-s", key, registry)
+        return ["registry", *name.split()[1:2], registry, *{"registry sign": ["-s", key, "--as-it-is", "--comment", "c"],
+                "registry verify": ["--trusted-keys", keys], "registry verify -p": ["-p", keys / "our.pub"]}[name]]
     argv, option, _ = commands(folder)[name]
     return [*argv, option, folder / "out"]
 
@@ -30,10 +51,11 @@ def argv_of(name, folder):
 def test_it_works_inside(models, name):
     """The same results as without."""
     made = []
+    signature = models / "models/registry.json.minisig"
     for mode in ("off", "require", "auto"):
         argv = ["gate", "--compat", models / "models" / f"{STEM}.onnx", "--json", models / "out"] if name == "gate" else argv_of(name, models)
         r = command(*argv, f"--sandbox={mode}", code=OK)
-        out = (models / "out").read_bytes() if (models / "out").exists() else b""
+        out = (models / "out").read_bytes() if (models / "out").exists() else signature.read_bytes()
         made.append((r.returncode, out, r.stdout if name != "bench" else b""))
         (models / "out").exists() and (models / "out").unlink()
     assert made[0] == made[1] == made[2]
@@ -91,7 +113,7 @@ def test_inside_before_the_first_byte(models, name):
     line = lambda what: next((i for i, text in enumerate(log) if re.search(what, text)), len(log))
     inside = line(r"prctl\(PR_SET_SECCOMP, SECCOMP_MODE_FILTER.*= 0")
     assert line(r"landlock_restrict_self.* = 0") < inside < len(log)
-    assert inside < line(r'\.(onnx|json|npy)".*= \d') < len(log)
+    assert inside < line(r'\.(onnx|json|npy|key|minisig' + (r"|pub" if name.endswith("-p") else "") + r')[".].*= \d') < len(log)
     assert inside < line("YUV4MPEG2")
 
 
@@ -100,7 +122,7 @@ def test_inside_before_the_first_byte(models, name):
                                          ("prctl:error=EINVAL", "does not confine")])
 def test_systems_that_lack_it(models, inject, why):
     """require fails with a line and makes nothing; auto goes on without."""
-    for name in ("filter", "inspect"):
+    for name in ("filter", "inspect", "registry verify -p", "registry sign"):
         r, _ = traced(["-e", f"inject={inject}"], [*argv_of(name, models), "--sandbox=require"], models)
         assert r.returncode == USAGE and "--sandbox=require: the kernel does not confine" in r.stderr and why in r.stderr, r.stderr
         assert r.stdout == "" and not (models / "out").exists()
@@ -109,10 +131,57 @@ def test_systems_that_lack_it(models, inject, why):
         (models / "out").exists() and (models / "out").unlink()
 
 
+def encrypted(path, password):
+    """The key file with scrypt at libsodium's lowest cost, as minisign writes it at the highest, which takes seconds."""
+    b = bytearray(base64.b64decode(path.read_bytes().splitlines()[1]))
+    b[2:4], b[6:38] = b"Sc", bytes(range(32))
+    b[38:54] = struct.pack("<QQ", 1 << 19, 1 << 24)  # operations and memory: N 16384, r 8, p 1
+    b[126:] = hashlib.blake2b(b[:2] + b[54:126], digest_size=32).digest()
+    stream = hashlib.scrypt(password, salt=bytes(range(32)), n=16384, r=8, p=1, dklen=104, maxmem=1 << 26)
+    b[54:] = bytes(x ^ y for x, y in zip(b[54:], stream))
+    path.write_bytes(b"untrusted comment: minisign encrypted secret key\n" + base64.b64encode(b) + b"\n")
+
+
+@CONFINES
+def test_keys_and_passwords(models):
+    """Keys and a registry through links, in folders of their own; the password from a file, from standard input and from the terminal."""
+    word, farm = b"open sesame", models / "farm"
+    (models / "word").write_bytes(word + b"\n")
+    (models / "secret").mkdir()
+    farm.mkdir()
+    req = ("--sandbox=require", "-q")
+    command("registry", "keygen", *req, "--no-password", "-s", "secret/k", "-p", models / "k.pub", cwd=models)
+    encrypted(models / "secret/k", word)
+    for p in (models / "models").iterdir():
+        (farm / p.name).symlink_to(p)
+    (farm / "registry.json.minisig").unlink()
+    os.symlink(models / "secret/k", models / "way")
+    sign = ("registry", "sign", *req, "-s", models / "way", farm / "registry.json")
+    command(*sign, "--password-file", "-", stdin=word + b"\n")
+    command(*sign, "--password-file", models / "word")
+    command(*sign, "--password-file", models / "k.pub", code=REFUSED)
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(BIN, [BIN, *map(str, sign)])
+    seen = b""
+    while b"Password of the secret key: " not in seen:
+        seen += os.read(fd, 1024)
+    os.write(fd, word + b"\n")
+    try:
+        while piece := os.read(fd, 1024):
+            seen += piece
+    except OSError:
+        pass
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == OK and b"sesame" not in seen, seen
+    assert (farm / "registry.json").is_symlink()
+    assert b"registry_version 3" in command("registry", "verify", "--sandbox=require", "-p", models / "k.pub", farm / "registry.json").stdout
+
+
 def test_words(models):
     for word in ("on", "", "Auto", "requires"):
         r = command("inspect", f"--sandbox={word}", models / "models" / f"{STEM}.onnx", code=USAGE)
         assert "auto, require or off" in r.err
+        assert "auto, require or off" in command("registry", "verify", f"--sandbox={word}", code=USAGE).err
 
 
 def test_off_is_off(models):
