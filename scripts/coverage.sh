@@ -10,8 +10,8 @@ say() { printf '== %s\n' "$*"; }
 dir=build-coverage
 jobs=$(nproc)
 # The tests that read files, build graphs and run operators and kernels; the others go through the same once more.
-tests=(common graph kernels kernels_elements kernels_flat kernels_rows no_memory onnx onnx_hostile onnx_limits onnx_values ops ops_axes
-    ops_elementwise ops_hostile ops_order ops_reduce ops_resize ops_run quant session stream train
+tests=(common graph graph_qdq kernels kernels_elements kernels_flat kernels_rows no_memory onnx onnx_hostile onnx_limits onnx_values ops ops_arithmetic
+    ops_axes ops_elementwise ops_hostile ops_moves ops_order ops_products ops_quantise ops_reduce ops_resize ops_windows quant session stream train
     test_conformance test_generated test_onnx_files test_ops_ort test_plan_ort test_qoperator_ort test_quantized_models)
 
 scripts/setup.sh build test coverage
