@@ -20,7 +20,7 @@ static const double SHORT_RUN = 0.02; /* seconds: what takes less is measured se
 struct bench {
     struct vd_run_opts run;
     int w, h, runs;
-    bool sized, json;
+    bool sized, json, layers;
 };
 
 /* A model with memory for its inputs and outputs. */
@@ -128,6 +128,8 @@ static int make(struct subject *b, const char *model, const struct bench *o, boo
     if (code)
         return code;
     vmaf_dnn_session_info(b->s, &b->info);
+    if (o->layers)
+        vd_plan_profile(b->s->plan);
     int rc = make_inputs(b, o);
     if (!rc)
         rc = make_outputs(b);
@@ -203,6 +205,83 @@ static void print_table(struct subject *b, int n, const struct bench *o, double 
         printf("\nint8 is %.2f times as fast as fp32 (median of the ratios, run by run)\n", faster);
 }
 
+/* --- --layers --- */
+
+/* The caller's; n, or a negative errno. */
+static int collect(const struct subject *b, struct vd_plan_part **parts)
+{
+    int n = 0, room = 0;
+    struct vd_plan_part part;
+    for (*parts = NULL; vd_plan_part(b->s->plan, n, &part); n++) {
+        struct vd_plan_part *more = n < room ? *parts : vd_realloc(*parts, (size_t)(room = 2 * room + 32), sizeof(*more));
+        if (!more)
+            return vd_nomem((size_t)room * sizeof(*more));
+        *parts = more;
+        more[n] = part;
+    }
+    return n;
+}
+
+static int print_layers(struct subject *b, const struct bench *o, const struct vd_plan_part *part, int n)
+{
+    double sum = 0, wall = 0;
+    for (int i = 0; i < o->runs; i++)
+        wall += b->t[i] / o->runs;
+    for (int i = 0; i < n; i++)
+        sum += part[i].seconds;
+    if (o->json) {
+        json_t *list = json_array();
+        bool ok = list;
+        for (int i = 0; i < n; i++)
+            ok &= !json_array_append_new(list, json_pack("{s:s,s:s,s:I,s:I,s:f}", "node", part[i].node, "what", part[i].what, "macs", (json_int_t)part[i].macs,
+                                                         "bytes", (json_int_t)part[i].bytes, "seconds", part[i].seconds));
+        json_t *all = json_pack("{s:s,s:s,s:s,s:i,s:f,s:f,s:o}", "id", b->info.id, "quant_mode", b->info.quant_mode, "kernels", b->info.kernels, "threads",
+                                b->info.threads, "gmac", b->gmac, "seconds", wall, "layers", list);
+        ok = ok && all && !json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+        json_decref(all);
+        if (!ok)
+            return vd_nomem(1);
+        printf("\n");
+        return 0;
+    }
+    printf("%s, %s: %.2f ms a run, %.3f GMAC; kernels %s, %d thread%s, mean of %d runs\n\n", b->info.id, b->info.quant_mode, wall * 1e3, b->gmac,
+           b->info.kernels, b->info.threads, b->info.threads == 1 ? "" : "s", o->runs);
+    printf("%-24s %-20s %8s %8s %8s %7s %8s %7s\n", "node", "", "MMAC", "MB", "ms", "share", "GMAC/s", "GB/s");
+    for (int i = 0; i < n; i++) {
+        char rate[32] = "";
+        const char *domain = strrchr(part[i].what, ':'), *op = domain ? domain + 1 : part[i].what;
+        const double s = part[i].seconds > 0 ? part[i].seconds : 1e-12;
+        if (part[i].macs)
+            snprintf(rate, sizeof(rate), "%.1f", (double)part[i].macs * 1e-9 / s);
+        printf("%-24.24s %-20.20s %8.1f %8.2f %8.3f %6.1f%% %8s %7.1f\n", part[i].node, op, (double)part[i].macs * 1e-6,
+               (double)part[i].bytes * 1e-6, s * 1e3, 100 * s / (sum > 0 ? sum : 1), rate, (double)part[i].bytes * 1e-9 / s);
+    }
+    printf("\nms: of all workers together. MB: what is read and written once, most of it in the caches; rows that two bands make are\nin ms and not in MMAC.\n");
+    return 0;
+}
+
+static int layers(struct subject *b, const struct bench *o)
+{
+    struct vd_progress p;
+    struct vd_plan_part *before = NULL, *after = NULL;
+    int n = collect(b, &before), rc = n < 0 ? n : 0;
+    vd_progress_start(&p, "bench", o->runs);
+    for (int i = 0; i < o->runs && !rc; i++) {
+        rc = measure(b, i, 1);
+        vd_progress_step(&p, i + 1);
+    }
+    vd_progress_end(&p);
+    if (!rc && (n = collect(b, &after)) < 0)
+        rc = n;
+    for (int i = 0; i < n && !rc; i++)
+        after[i].seconds = (after[i].seconds - before[i].seconds) / o->runs;
+    if (!rc)
+        rc = print_layers(b, o, after, n);
+    vd_free(before);
+    vd_free(after);
+    return rc ? vd_report(rc) : VD_EXIT_OK;
+}
+
 static int compare(struct subject *b, int n, const struct bench *o)
 {
     struct vd_progress p;
@@ -235,9 +314,10 @@ static int compare(struct subject *b, int n, const struct bench *o)
 
 static int run(int argc, char **argv)
 {
-    enum { OPT_SIZE = 1, OPT_RUNS, OPT_JSON };
+    enum { OPT_SIZE = 1, OPT_RUNS, OPT_JSON, OPT_LAYERS };
     static const struct option longs[] = {{"size", required_argument, NULL, OPT_SIZE}, {"runs", required_argument, NULL, OPT_RUNS},
-                                          {"json", no_argument, NULL, OPT_JSON}, VD_RUN_OPTIONS, {NULL, 0, NULL, 0}};
+                                          {"json", no_argument, NULL, OPT_JSON},
+                                          {"layers", no_argument, NULL, OPT_LAYERS}, VD_RUN_OPTIONS, {NULL, 0, NULL, 0}};
     struct bench o = {.w = 1280, .h = 720, .runs = DEFAULT_RUNS};
     long runs;
     for (int opt; (opt = vd_getopt(&vd_cmd_bench, argc, argv, "", longs)) != -1;) {
@@ -251,6 +331,8 @@ static int run(int argc, char **argv)
             o.runs = (int)runs;
         if (opt == OPT_JSON)
             o.json = true;
+        if (opt == OPT_LAYERS)
+            o.layers = true;
         if (opt >= VD_OPT_THREADS && vd_run_option(&vd_cmd_bench, opt, optarg, &o.run) < 0)
             return VD_EXIT_USAGE;
     }
@@ -266,12 +348,12 @@ static int run(int argc, char **argv)
         return vd_report(vd_nomem(2 * sizeof(*b)));
     int n = 1;
     code = make(&b[0], argv[optind], &o, o.run.baseline);
-    if (!code && !o.run.baseline && strcmp(b[0].info.quant_mode, "fp32") && b[0].info.pinned) {
+    if (!code && !o.layers && !o.run.baseline && strcmp(b[0].info.quant_mode, "fp32") && b[0].info.pinned) {
         code = make(&b[1], argv[optind], &o, true);
         n = 2;
     }
     if (!code)
-        code = compare(b, n, &o);
+        code = o.layers ? layers(&b[0], &o) : compare(b, n, &o);
     drop(&b[0]);
     drop(&b[1]);
     vd_free(b);
@@ -289,6 +371,7 @@ const struct vd_cmd vd_cmd_bench = {
             "\n"
             "  --size WxH          picture size, where the model's is not fixed (1280x720)\n"
             "  --runs N            measurements of each (9); what takes less than 20 ms runs several times in one\n"
+            "  --layers            where the time goes: each layer of the model as it opens (with --baseline: of the fp32 file)\n"
             "  --json              print JSON\n"
             VD_RUN_HELP
             "\n"

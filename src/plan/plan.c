@@ -276,13 +276,12 @@ int vd_plan_run(struct vd_plan *p)
     for (int i = 0; !rc && p->saw && i < p->g->n_in; i++)
         rc = p->saw(p->saw_arg, i, &p->t[i]);
     for (int i = 0; !rc && i < p->n_step; i++)
-        if (!(rc = vd_step_run(p, &p->step[i])) && p->saw)
+        if (!(rc = p->profile ? vd_step_timed(p, &p->step[i]) : vd_step_run(p, &p->step[i])) && p->saw)
             rc = show_outputs(p, &p->step[i]);
     return rc;
 }
 
-/* Multiplications of one step. */
-static int64_t step_macs(const struct vd_plan *p, const struct vd_step *s)
+int64_t vd_step_macs(const struct vd_plan *p, const struct vd_step *s)
 {
     if (s->stream)
         return s->stream->macs;
@@ -308,5 +307,5 @@ void vd_plan_info(const struct vd_plan *p, struct vd_plan_info *info)
         info->convs += integer || !strcmp(op, "Conv") || !strcmp(op, "MatMul") || !strcmp(op, "Gemm");
     }
     for (int i = 0; i < p->n_step; i++)
-        info->macs += step_macs(p, &p->step[i]);
+        info->macs += vd_step_macs(p, &p->step[i]);
 }

@@ -53,4 +53,17 @@ void vd_plan_set_band_rows(struct vd_plan *p, int rows);
 
 void vd_plan_info(const struct vd_plan *p, struct vd_plan_info *info);
 
+/* --- profile.c: what the time of runs goes to --- */
+
+/* A step, or an operation on the rows of a stream. */
+struct vd_plan_part {
+    const char *node, *what; /* the node's name in the file; its operator, or what a stream does beside it: load, quantize, ... */
+    int64_t macs, bytes;     /* of one run: multiplications; every element that it reads and writes once, weights left out */
+    double seconds;          /* of all runs since the shape was given, added over the workers */
+};
+/* Before the first vd_plan_shape(): from then on each part of a run is timed, which costs some 50 ns a row. */
+void vd_plan_profile(struct vd_plan *p);
+/* Part i of a shaped plan that is profiled, in the order in which they begin; false past the end. */
+bool vd_plan_part(const struct vd_plan *p, int i, struct vd_plan_part *part);
+
 #endif

@@ -67,6 +67,7 @@ enum vd_stream_kind {
 /* Row y of the result needs rows y * sy - top + k * dy (k 0..kh-1) of input 0 that lie in the picture, and row y of the others. */
 struct vd_stream_op {
     enum vd_stream_kind kind;
+    const struct vd_node *node; /* for whom it was made */
     int *in, n_in, out;        /* values; out -1: a store */
     int64_t rows;              /* of the result */
     int64_t sy, dy, top;
@@ -115,6 +116,7 @@ struct vd_stream {
     size_t area;                /* bytes of a worker */
     size_t next_at, stack_at, src_at, range_at; /* in it */
     int64_t macs;               /* of one run */
+    double *seconds;            /* [workers][n_op] of all runs; NULL: not profiled */
     const struct vd_node *node; /* the first one, for messages */
     bool plane_in, plane_out;
     struct vd_halo *halo;       /* [bands]; NULL: it cannot work in place, whatever is saved */
@@ -166,6 +168,9 @@ bool vd_stream_blocked_row(const struct vd_tensor *t, struct vd_cross *c);
 void vd_stream_band(const struct vd_stream *s, int band, int64_t *first, int64_t *last);
 void vd_stream_walk(const struct vd_stream *s, int band, int64_t *next, int *stack, vd_stream_fn *fn, void *arg);
 
+/* Multiplications of one run, of a convolution. */
+int64_t vd_stream_macs(const struct vd_stream *s, const struct vd_stream_op *o); /* profile.c */
+
 /* --- stream_rows.c --- */
 
 struct vd_stream_job {
@@ -174,6 +179,7 @@ struct vd_stream_job {
     int64_t n;             /* picture */
     int band;
     unsigned char *area;
+    double *seconds;       /* of this worker, by operation; NULL */
 };
 void vd_stream_row(const struct vd_stream_job *j, int op, int64_t row);
 void vd_stream_pool(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y); /* stream_pool.c */

@@ -23,6 +23,7 @@ struct vd_step {
     struct vd_step *member;         /* stream only: in order */
     int n_member;
     struct vd_stream *stream;
+    double seconds;                 /* of a profiled plan: all runs, streams apart */
 };
 
 struct vd_plan {
@@ -35,6 +36,7 @@ struct vd_plan {
     size_t packed_bytes;
     vd_plan_saw *saw;          /* NULL: nobody observes */
     void *saw_arg;
+    bool profile;
 
     struct vd_arena shape;     /* as long as one shape: the rest */
     bool shaped;
@@ -58,6 +60,11 @@ struct vd_plan {
 /* Where a convolution's inputs are: -1 for those that its operator does not have. */
 struct vd_conv_inputs { int w, x_zp, w_zp; enum vd_conv_source source; };
 struct vd_conv_inputs vd_conv_inputs(const struct vd_node *n);
+/* profile.c */
+double vd_profile_now(void);
+int vd_step_timed(struct vd_plan *p, struct vd_step *s);
+/* Multiplications of one run of it. */
+int64_t vd_step_macs(const struct vd_plan *p, const struct vd_step *s);
 static inline const struct vd_tensor *vd_conv_input(const struct vd_op_call *c, int i) { return i >= 0 && i < c->n_in ? c->in[i] : NULL; }
 
 /* With types, shapes and steps chosen: views, places of convolutions, lifetimes, memory. */

@@ -30,7 +30,7 @@ int vd_make_value(struct vd_make *b, const struct vd_stream_value *like)
 struct vd_stream_op *vd_make_op(struct vd_make *b, enum vd_stream_kind kind, int n_in, int out)
 {
     struct vd_stream_op *o = &b->s->op[b->s->n_op];
-    *o = (struct vd_stream_op){.kind = kind, .n_in = n_in, .out = out, .sy = 1, .dy = 1, .kh = 1, .range = -1, .quantize = -1, .dynamic = -1};
+    *o = (struct vd_stream_op){.kind = kind, .node = b->node, .n_in = n_in, .out = out, .sy = 1, .dy = 1, .kh = 1, .range = -1, .quantize = -1, .dynamic = -1};
     o->in = vd_arena_array(&b->p->shape, (size_t)n_in + 1, sizeof(*o->in));
     if (!o->in)
         return NULL;
@@ -158,8 +158,10 @@ static int make_sink(struct vd_make *b, int v)
 static int make_members(struct vd_make *b, const struct vd_step *s)
 {
     int rc = 0;
-    for (int i = 0; !rc && i < s->n_member; i++)
+    for (int i = 0; !rc && i < s->n_member; i++) {
+        b->node = s->member[i].node;
         rc = s->member[i].fusion ? vd_make_conv(b, &s->member[i]) : vd_make_each(b, &s->member[i]);
+    }
     for (int k = 0; !rc && k < s->n_writes; k++)
         if (b->p->cross[s->writes[k]].outside)
             rc = make_sink(b, s->writes[k]);

@@ -182,7 +182,7 @@ int vd_make_conv(struct vd_make *b, const struct vd_step *step)
         b->s->value[out].zp = o->conv.tail.zp;
     else if (p->cross[f->out].want_range)
         o->range = vd_make_range(b, f->out);
-    b->s->macs += y->dim[0] * y->dim[2] * y->dim[3] * w->shape.oc * (w->shape.kind == VD_ROW_DEPTHWISE ? 1 : w->shape.ic) * w->shape.kh * w->shape.kw;
+    b->s->macs += vd_stream_macs(b->s, o);
     b->of[f->out] = out;
     return 0;
 }

@@ -9,6 +9,7 @@
 struct vd_make {
     struct vd_plan *p;
     struct vd_stream *s;
+    const struct vd_node *node; /* whose operations are being made */
     int *of;       /* by value of the graph: the stream's value, without padding; -1 */
     int *bytes_of; /* by value of the graph: quantised by its own range; -1 */
     int *ring_of;  /* by value of the stream: its copy in a ring; -1 */

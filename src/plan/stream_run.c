@@ -103,13 +103,21 @@ struct band_job {
 
 static unsigned char *area_of(const struct vd_plan *p, int worker) { return p->scratch + (size_t)worker * p->scratch_step; }
 
-static void make_row(void *arg, int op, int64_t row) { vd_stream_row(arg, op, row); }
+static void make_row(void *arg, int op, int64_t row)
+{
+    const struct vd_stream_job *j = arg;
+    const double begin = j->seconds ? vd_profile_now() : 0;
+    vd_stream_row(j, op, row);
+    if (j->seconds)
+        j->seconds[op] += vd_profile_now() - begin;
+}
 
 static void band_task(void *arg, size_t task, int worker)
 {
     const struct band_job *b = arg;
     unsigned char *area = area_of(b->p, worker);
-    struct vd_stream_job j = {.p = b->p, .s = b->s, .n = (int64_t)(task / (size_t)b->s->bands), .band = (int)(task % (size_t)b->s->bands), .area = area};
+    struct vd_stream_job j = {.p = b->p, .s = b->s, .n = (int64_t)(task / (size_t)b->s->bands), .band = (int)(task % (size_t)b->s->bands), .area = area,
+                              .seconds = b->s->seconds ? b->s->seconds + (size_t)worker * (size_t)b->s->n_op : NULL};
     vd_stream_walk(b->s, j.band, (int64_t *)(void *)(area + b->s->next_at), (int *)(void *)(area + b->s->stack_at), make_row, &j);
 }
 

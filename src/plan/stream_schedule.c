@@ -261,6 +261,9 @@ int vd_stream_schedule(struct vd_plan *p, struct vd_stream *s)
     if (rc)
         return rc;
 
+    const size_t workers = (size_t)vd_workers_count(p->workers);
+    if (p->profile && !(s->seconds = vd_arena_array(&p->shape, workers * n, sizeof(*s->seconds))))
+        return vd_nomem(workers * n * sizeof(*s->seconds));
     s->area = 0;
     bool fits = reserve(s, n * sizeof(int64_t), &s->next_at) && reserve(s, n * sizeof(int), &s->stack_at) &&
                 reserve(s, (size_t)s->max_kh * sizeof(void *), &s->src_at) && reserve(s, (size_t)s->n_range * 2 * sizeof(float), &s->range_at);

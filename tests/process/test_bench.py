@@ -44,6 +44,33 @@ def test_table():
     assert "\ndynamic " in r.stdout and "\nfp32 " in r.stdout and "times as fast as fp32" in r.stdout
 
 
+def layers(*args):
+    r = bench("--layers", "--runs", 2, *args)
+    assert r.returncode == 0 and r.stderr == "", r.stderr
+    return r.stdout
+
+
+def test_layers():
+    for threads in (1, 2):
+        got = json.loads(layers("--json", "--size", "48x32", "--threads", threads, TINY / "learned_filter_v1.onnx"))
+        assert got["quant_mode"] == "dynamic" and got["threads"] == threads
+        convs = [l for l in got["layers"] if l["what"] == "ConvInteger"]
+        assert [l["macs"] for l in convs] == [9 * n * 48 * 32 for n in (16, *8 * [256], 16)]
+        assert sum(l["macs"] for l in got["layers"]) == pytest.approx(got["gmac"] * 1e9)
+        assert all(l["seconds"] > 0 and l["bytes"] > 0 for l in got["layers"])
+        if threads == 1:  # the parts are within the run
+            assert sum(l["seconds"] for l in got["layers"]) <= got["seconds"] * 1.001
+    first = convs[0]  # 1 channel of bytes, 16 of float32 out
+    assert first["bytes"] == 48 * 32 * (1 + 16 * 4)
+
+
+def test_layers_of_the_baseline_and_of_steps_that_are_no_stream():
+    out = layers("--baseline", "--size", "48x32", TINY / "learned_filter_v1.onnx")
+    assert "learned_filter_v1, fp32: " in out and "\nConv_01 " in out and "ConvInteger" not in out and "GMAC/s" in out
+    got = json.loads(layers("--json", "--size", "16x16", TINY / "smoke_fp16_v0.onnx"))
+    assert got["layers"] and got["layers"][0]["seconds"] > 0
+
+
 def test_refusals(tmp_path):
     for args, code, words in (
         ([], 2, "name one model"),
