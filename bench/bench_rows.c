@@ -156,11 +156,31 @@ static void run_clamp(void *arg) { const struct flat *f = arg; f->k->row.clamp_f
 static void run_block(void *arg) { const struct flat *f = arg; f->k->row.block_f32(f->x, f->block, f->y, f->n / 16, 16, (int)(f->n / 16)); }
 static void run_plane(void *arg) { const struct flat *f = arg; f->k->row.plane_f32(f->y, f->n / 16, f->x, f->block, 16, (int)(f->n / 16)); }
 
+
+/* 3x3 windows of stride 1; elements are those of the result. */
+static const struct vd_row_pool window = {.rows = 3, .taps = 3, .lanes = VD_LANES, .step = VD_LANES, .pixel = VD_LANES, .count = 9};
+static void run_max_u8(void *arg)
+{
+    const struct flat *f = arg;
+    f->k->row.max_u8(f->b, (const uint8_t *const[]){f->a, f->a, f->a}, &window, (int)(f->n / VD_LANES) - 2);
+}
+static void run_max_f32(void *arg)
+{
+    const struct flat *f = arg;
+    f->k->row.max_f32(f->x, (const float *const[]){f->y, f->y, f->y}, &window, (int)(f->n / VD_LANES) - 2);
+}
+static void run_average(void *arg)
+{
+    const struct flat *f = arg;
+    f->k->row.average_f32(f->x, (const float *const[]){f->y, f->y, f->y}, &window, (int)(f->n / VD_LANES) - 2);
+}
+
 static void bench_flat(const struct vd_kernels *k, int width)
 {
     static const struct { const char *name; void (*fn)(void *); } list[] = {
         {"add_u8", run_add_u8}, {"quantize_u8", run_quantize}, {"dequantize_f32", run_dequantize}, {"lookup_u8", run_lookup_u8},
         {"lookup_f32", run_lookup_f32}, {"add_f32", run_add_f32}, {"clamp_f32", run_clamp}, {"block_f32", run_block}, {"plane_f32", run_plane},
+        {"max_u8", run_max_u8}, {"max_f32", run_max_f32}, {"average_f32", run_average},
     };
     struct flat f = {.k = k, .n = (size_t)width * VD_LANES, .block = (size_t)(width + VD_ROW_SLACK) * VD_LANES * 4};
 

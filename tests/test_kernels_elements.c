@@ -234,17 +234,74 @@ static void plane_set(const struct vd_kernels *k)
     }
 }
 
+/* What the contract of the pools says of one output; of bytes as floats. */
+static float pooled(int which, float (*tap)(const void *row, ptrdiff_t at), const void *const *src, const struct vd_row_pool *p, ptrdiff_t at)
+{
+    float most = which == 0 ? 0 : p->rows && p->taps ? -INFINITY : -FLT_MAX;
+    double sum = 0;
+    for (int r = 0; r < p->rows; r++)
+        for (int t = 0; t < p->taps; t++) {
+            const float v = tap(src[r], at + t * p->step);
+            if (isnan(v) || v > most)
+                most = v;
+            sum += (double)v;
+        }
+    return which < 2 ? most : p->rows && p->taps ? (float)(sum / p->count) : 0.0f;
+}
+static float byte_tap(const void *row, ptrdiff_t at) { return ((const uint8_t *)row)[at]; }
+static float float_tap(const void *row, ptrdiff_t at) { return ((const float *)row)[at]; }
+
+/* Sources are as long as the windows reach. */
+static void pool_set(const struct vd_kernels *k)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        const int which = (int)below(3), lanes = one_in(3) ? 1 : VD_LANES, width = between(1, 20), stride = between(1, 3), dilation = between(1, 2);
+        const size_t size = which == 0 ? 1 : sizeof(float);
+        struct vd_row_pool p = {.rows = between(one_in(9) ? 0 : 1, 4), .taps = between(one_in(9) ? 0 : 1, 4), .lanes = lanes, .at = (ptrdiff_t)below(3) * lanes,
+                                .step = (ptrdiff_t)dilation * lanes, .pixel = (ptrdiff_t)stride * lanes, .count = between(1, 20)};
+        const size_t n = (size_t)p.at + (size_t)(((width - 1) * stride + (p.taps ? (p.taps - 1) * dilation : 0) + 1) * lanes);
+        const void *src[4];
+        for (int r = 0; r < p.rows; r++) {
+            uint8_t *row = get_memory(n * size);
+            for (size_t i = 0; i < n; i++) {
+                if (which == 0)
+                    row[i] = (uint8_t)below(256);
+                else
+                    ((float *)(void *)row)[i] = one_in(6) ? special() : small();
+            }
+            src[r] = row;
+        }
+        struct guarded g = guard((size_t)(width * lanes) * size, lanes == 1 ? size * below(4) : 64);
+        if (which == 0)
+            k->row.max_u8(g.data, (const uint8_t *const *)src, &p, width);
+        else
+            (which == 1 ? k->row.max_f32 : k->row.average_f32)((float *)(void *)g.data, (const float *const *)src, &p, width);
+        for (int i = 0; i < width * lanes; i++, checks++) {
+            const float want = pooled(which, which == 0 ? byte_tap : float_tap, src, &p, p.at + i / lanes * p.pixel + i % lanes);
+            const float got = which == 0 ? g.data[i] : ((float *)(void *)g.data)[i];
+            if (!same(got, want))
+                fail_msg("%s: pool %d of %d x %d, lanes %d, stride %d: element %d is %a, not %a", k->name, which, p.rows, p.taps, lanes, stride, i,
+                         (double)got, (double)want);
+        }
+        check_edges(&g, (size_t)(width * lanes) * size, "pool");
+        vd_free(g.all);
+        for (int r = 0; r < p.rows; r++)
+            vd_free((void *)(uintptr_t)src[r]);
+    }
+}
+
 static void test_add_u8(void **state) { (void)state; for_each_set(add_u8_set); }
 static void test_quantize(void **state) { (void)state; for_each_set(quantize_set); }
 static void test_bytes(void **state) { (void)state; for_each_set(byte_set); }
 static void test_floats(void **state) { (void)state; for_each_set(float_set); }
 static void test_planes(void **state) { (void)state; for_each_set(plane_set); }
+static void test_pools(void **state) { (void)state; for_each_set(pool_set); }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_add_u8), cmocka_unit_test(test_quantize), cmocka_unit_test(test_bytes), cmocka_unit_test(test_floats),
-        cmocka_unit_test(test_planes),
+        cmocka_unit_test(test_planes), cmocka_unit_test(test_pools),
     };
 
     choose_seed(argc, argv);

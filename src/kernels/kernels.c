@@ -99,5 +99,6 @@ void vd_kernels_init_c(struct vd_kernels *k)
     k->f32_to_u16 = vd_f32_to_u16_c;
     vd_conv_u8_row_c(&k->row);
     vd_conv_f32_row_c(&k->row);
+    vd_pool_row_c(&k->row);
     vd_rows_c(&k->row);
 }

@@ -24,6 +24,7 @@ VD_KERNEL_SET(avx512vnni); /* convolutions, range, quantise; the rest is avx2's 
 #define VD_ROW_KERNEL_SET(set) \
     void vd_conv_u8_row_##set(struct vd_row_kernels *k); \
     void vd_conv_f32_row_##set(struct vd_row_kernels *k); \
+    void vd_pool_row_##set(struct vd_row_kernels *k); \
     void vd_rows_##set(struct vd_row_kernels *k)
 
 VD_ROW_KERNEL_SET(c);

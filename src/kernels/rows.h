@@ -89,6 +89,15 @@ struct vd_row_add {
     int off, lo, hi;
 };
 
+/* Windows of a pool that lie in the picture as a whole, or are cut alike. */
+struct vd_row_pool {
+    int rows, taps;        /* of the window, inside the picture; 0: nothing is */
+    int lanes;             /* VD_LANES: one block of a blocked row; 1: a thin row */
+    ptrdiff_t at;          /* elements from src[r] to tap 0 of output pixel 0 */
+    ptrdiff_t step, pixel; /* elements between taps, and between the windows of neighbouring outputs */
+    double count;          /* average: what a sum is divided by */
+};
+
 struct vd_row_kernels {
     /* By kind; every set has all, for any kernel, stride and dilation. */
     vd_row_pack_fn *pack_u8[VD_ROW_KINDS], *pack_f32[VD_ROW_KINDS];
@@ -114,6 +123,11 @@ struct vd_row_kernels {
     /* Any function of a byte: dst[i] = table[x[i]]. */
     void (*lookup_f32)(float *dst, const uint8_t *x, size_t n, const float table[256]);
     void (*lookup_u8)(uint8_t *dst, const uint8_t *x, size_t n, const uint8_t table[256]);
+    /* MaxPool and AveragePool of `width` windows, taps in the order (row, tap) (ONNX MaxPool 12, AveragePool 11): of floats the largest, where NaN
+     * is larger than all and the last NaN stays; means are summed in double. Nothing inside: 0, the lowest float, 0. */
+    void (*max_u8)(uint8_t *dst, const uint8_t *const *src, const struct vd_row_pool *p, int width);
+    void (*max_f32)(float *dst, const float *const *src, const struct vd_row_pool *p, int width);
+    void (*average_f32)(float *dst, const float *const *src, const struct vd_row_pool *p, int width);
     /* Between planes (channel c at plane[c * step], elements) and a blocked row, fp32: lanes past C are 0. */
     void (*block_f32)(float *dst, size_t dst_block, const float *plane, size_t step, int channels, int width);
     void (*plane_f32)(float *plane, size_t step, const float *src, size_t src_block, int channels, int width);

@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <float.h>
-#include <math.h>
-#include <string.h>
-
 #include "plan/row_stream.h"
 #include "plan/steps.h"
 
@@ -30,43 +26,34 @@ static int64_t counted(const struct vd_stream_op *o, int d, int64_t at, int64_t 
     return k1 - k0;
 }
 
-#define POOL(name, T, A, INIT, NEXT, DONE) \
-    static void name(const struct vd_stream_op *o, T *dst, const T *const *src, int64_t rows, int64_t w, int64_t n, int lanes, int64_t counted_rows) \
-    { \
-        for (int64_t x = 0; x < n; x++, dst += lanes) { \
-            A acc[VD_LANES]; \
-            int64_t k0; \
-            const int64_t k1 = taps(o->win, 1, x, 0, w, &k0), at = x * o->win->stride[1] - o->win->pad_begin[1]; \
-            for (int i = 0; i < lanes; i++) \
-                acc[i] = (INIT); \
-            for (int64_t r = 0; r < rows; r++) \
-                for (int64_t k = k0; k < k1; k++) { \
-                    const T *v = src[r] + (at + k * o->win->dilation[1]) * lanes; \
-                    for (int i = 0; i < lanes; i++) \
-                        acc[i] = NEXT(acc[i], v[i]); \
-                } \
-            DONE \
-        } \
+/* A block of a row: at the edges each window by itself, between them all at once. */
+static void pool_block(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, const void *const *src, struct vd_row_pool p,
+                       int64_t counted_rows)
+{
+    const struct vd_row_kernels *k = &j->p->kernels->row;
+    const struct vd_stream_value *x = &j->s->value[o->in[0]], *v = &j->s->value[o->out];
+    const struct vd_window *w = o->win;
+    const int64_t reach = (w->kernel[1] - 1) * w->dilation[1];
+    for (int64_t at = 0, n; at < v->width; at += n) {
+        int64_t k0;
+        const int64_t k1 = taps(w, 1, at, 0, x->width, &k0), first = at * w->stride[1] - w->pad_begin[1];
+        n = 1;
+        if (k0 == 0 && k1 == w->kernel[1] && first + reach < x->width) {
+            n += (x->width - 1 - reach - first) / w->stride[1];
+            n = n < v->width - at ? n : v->width - at;
+        }
+        p.taps = (int)(k1 - k0);
+        p.at = (first + k0 * w->dilation[1]) * p.lanes;
+        unsigned char *to = dst + (size_t)at * v->pixel;
+        if (v->bytes) {
+            k->max_u8(to, (const uint8_t *const *)src, &p, (int)n);
+            continue;
+        }
+        if (o->average)
+            p.count = (double)(counted_rows * counted(o, 1, at, x->width));
+        (o->average ? k->average_f32 : k->max_f32)((float *)(void *)to, (const float *const *)src, &p, (int)n);
     }
-
-#define MAX_BYTE(a, v) ((v) > (a) ? (v) : (a))
-#define MAX_FLOAT(a, v) (((v) > (a)) | ((v) != (v)) ? (v) : (a))
-#define SUM(a, v) ((a) + (double)(v))
-#define STORE \
-    (void)counted_rows; \
-    for (int i = 0; i < lanes; i++) \
-        dst[i] = acc[i];
-#define STORE_FLOAT \
-    (void)counted_rows; \
-    for (int i = 0; i < lanes; i++) \
-        dst[i] = acc[i] == -INFINITY && (!rows || k0 == k1) ? -FLT_MAX : acc[i]; /* nothing of the window is inside */
-#define AVERAGE \
-    const int64_t inside = counted_rows * counted(o, 1, x, w); \
-    for (int i = 0; i < lanes; i++) \
-        dst[i] = inside ? (float)(acc[i] / (double)inside) : 0;
-POOL(max_bytes, uint8_t, uint8_t, 0, MAX_BYTE, STORE)
-POOL(max_floats, float, float, -INFINITY, MAX_FLOAT, STORE_FLOAT)
-POOL(average_floats, float, double, 0, SUM, AVERAGE)
+}
 
 void vd_stream_pool(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y)
 {
@@ -76,14 +63,12 @@ void vd_stream_pool(const struct vd_stream_job *j, const struct vd_stream_op *o,
     const int64_t k1 = taps(o->win, 0, y, 0, x->h, &k0), rows = k1 - k0;
     const int64_t counted_rows = o->average ? counted(o, 0, y, x->h) : 0;
     const int lanes = v->thin ? 1 : VD_LANES;
+    const struct vd_row_pool p = {.rows = (int)rows, .lanes = lanes, .step = (ptrdiff_t)o->win->dilation[1] * lanes,
+                                  .pixel = (ptrdiff_t)o->win->stride[1] * lanes};
     for (int64_t r = 0; r < rows; r++)
         src[r] = vd_stream_row_at(x, j->area, j->n, y * o->sy - o->top + (k0 + r) * o->dy);
     for (int b = 0; b < v->blocks; b++) {
-        if (v->bytes)
-            max_bytes(o, dst, (const uint8_t *const *)(const void *)src, rows, x->width, v->width, lanes, 0);
-        else
-            (o->average ? average_floats : max_floats)(o, (float *)(void *)dst, (const float *const *)(const void *)src, rows, x->width, v->width, lanes,
-                                                       counted_rows);
+        pool_block(j, o, dst, src, p, counted_rows);
         dst += v->block;
         for (int64_t r = 0; r < rows; r++)
             src[r] = (const unsigned char *)src[r] + x->block;

@@ -13,5 +13,6 @@ void vd_kernels_init_avx2(struct vd_kernels *k)
     k->f32_to_u16 = vd_f32_to_u16_avx2;
     vd_conv_u8_row_avx2(&k->row);
     vd_conv_f32_row_avx2(&k->row);
+    vd_pool_row_avx2(&k->row);
     vd_rows_avx2(&k->row);
 }

@@ -10,5 +10,6 @@ void vd_kernels_init_avx512vnni(struct vd_kernels *k)
     k->quantize_pair = vd_quantize_pair_avx512vnni;
     vd_conv_u8_row_avx512vnni(&k->row);
     vd_conv_f32_row_avx512vnni(&k->row);
+    vd_pool_row_avx512vnni(&k->row);
     vd_rows_avx512vnni(&k->row);
 }
