@@ -66,7 +66,7 @@ static const char help[] =
 const struct vd_cmd vd_cmd_quantize;
 
 enum { OPT_TYPE = 1, OPT_PER_TENSOR, OPT_SAVE, OPT_METHOD, OPT_PERCENTILE, OPT_BIAS, OPT_FORMAT, OPT_EXCLUDE, OPT_OVERRIDES, OPT_TARGET, OPT_BUDGET,
-       OPT_BEST, OPT_EFFECT, OPT_SUMS, OPT_TWO_BYTES, OPT_MARGIN };
+       OPT_BEST, OPT_EFFECT, OPT_SUMS, OPT_TWO_BYTES, OPT_TAILS, OPT_MARGIN };
 
 static bool parse_number(const char *s, double lo, double hi, double *out)
 {
@@ -124,6 +124,15 @@ static int static_option(struct vd_static_job *st, int opt, const char *arg)
         else
             st->two_bytes[st->n_two_bytes++] = arg;
         break;
+    case OPT_TAILS:
+        if (st->n_tails == VD_MAX_NAMED)
+            return vd_usage(c, "more than %d nodes whose inputs have tails", VD_MAX_NAMED), -1;
+        st->o.float_sums = true;
+        if (!strcmp(arg, "all"))
+            st->tails_all = true;
+        else
+            st->tails[st->n_tails++] = arg;
+        break;
     case OPT_MARGIN:
         if (!parse_number(arg, 1, 1000, &st->o.margin))
             return vd_usage(c, "--margin %s: give a number from 1, as in 1.5", arg), -1;
@@ -177,6 +186,7 @@ static int parse(int argc, char **argv, struct vd_quantize_job *j)
         {"exclude", required_argument, NULL, OPT_EXCLUDE},
         {"sums", required_argument, NULL, OPT_SUMS},
         {"two-bytes", required_argument, NULL, OPT_TWO_BYTES},
+        {"tails", required_argument, NULL, OPT_TAILS},
         {"margin", required_argument, NULL, OPT_MARGIN},
         {"overrides", required_argument, NULL, OPT_OVERRIDES},
         {"target", required_argument, NULL, OPT_TARGET},

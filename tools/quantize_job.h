@@ -19,6 +19,8 @@ struct vd_static_job {
     const char *exclude[VD_MAX_NAMED]; int n_exclude;
     const char *two_bytes[VD_MAX_NAMED]; int n_two_bytes;
     bool two_bytes_sums;   /* of every Conv that reads what an Add reads or writes */
+    const char *tails[VD_MAX_NAMED]; int n_tails;
+    bool tails_all;        /* of every Conv but those that read an input of the model */
     const char *overrides, *save, *target, *keep_best;
     double budget; /* < 0: none */
     bool effect;   /* the table of equalisation and bias correction */
@@ -26,7 +28,7 @@ struct vd_static_job {
     struct vd_calibrated made;
     struct vd_static_override *override;
     struct vd_static_report report;
-    bool *fp32, *wide; /* by node: o.fp32 and o.two_bytes */
+    bool *fp32, *wide, *tail; /* by node: o.fp32, o.two_bytes and o.tails */
     bool best_only; /* the budget was not met: the result goes to keep_best */
 };
 

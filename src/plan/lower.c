@@ -116,28 +116,113 @@ static bool dynamic_pattern(const struct vd_lower *l, const struct vd_node *conv
     return true;
 }
 
-void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f)
+/* --- the static form of ConvInteger: Cast and Mul with constant scales behind it --- */
+
+static int scaled_product(const struct vd_lower *l, int node, int *w_scale, int covers[2])
 {
     const struct vd_node *conv = node_at(l, node);
-    *f = (struct vd_fusion){.head = node, .last = node, .out = conv->out[0], .x = conv->in[0], .w_scale = -1, .bias = -1, .residual = -1};
-    l->covered[node] = true;
-    if (is(conv, "QLinearConv")) {
-        const int next = l->consumer[f->out];
-        if (next >= 0 && byte_clamp(l, node_at(l, next), f)) {
-            f->clamp = l->covered[next] = true;
-            f->out = node_at(l, next)->out[0];
-            f->last = next;
-        }
+    const int cast = l->by_rows[node] && !l->covered[node] ? reader(l, conv->out[0], "Cast") : -1;
+    if (cast < 0 || l->t[node_at(l, cast)->out[0]].type != VD_F32)
+        return -1;
+    const int v = node_at(l, cast)->out[0], mul = reader(l, v, "Mul");
+    const struct vd_tensor *y = &l->t[conv->out[0]];
+    if (mul < 0 || l->covered[cast] || l->covered[mul])
+        return -1;
+    const int out = node_at(l, mul)->out[0];
+    *w_scale = other_input(node_at(l, mul), v);
+    covers[0] = cast;
+    covers[1] = mul;
+    return *w_scale != v && per_channel(l, *w_scale, y->rank, y->dim[1]) && l->t[out].rank == y->rank && !memcmp(l->t[out].dim, y->dim, sizeof(y->dim))
+               ? out
+               : -1;
+}
+
+static bool scaled_pattern(const struct vd_lower *l, int node, struct vd_fusion *f)
+{
+    int covers[2];
+    const int out = scaled_product(l, node, &f->w_scale, covers);
+    if (out < 0)
+        return false;
+    l->covered[covers[0]] = l->covered[covers[1]] = f->scaled = true;
+    f->out = out;
+    f->last = covers[1];
+    return true;
+}
+
+static bool same_attr(const struct vd_onnx_attr *a, const struct vd_onnx_attr *b)
+{
+    if (!a || !b || a->type != b->type)
+        return a == b;
+    if (a->type == VD_ATTR_INTS)
+        return a->n == b->n && !memcmp(a->v.ints, b->v.ints, (size_t)a->n * sizeof(*a->v.ints));
+    return a->type == VD_ATTR_INT ? a->v.i == b->v.i : a->type == VD_ATTR_STRING && !strcmp(a->v.s, b->v.s);
+}
+
+static bool same_window(const struct vd_lower *l, const struct vd_node *a, const struct vd_node *b)
+{
+    static const char *const names[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (!same_attr(vd_onnx_attr(a->proto, names[i]), vd_onnx_attr(b->proto, names[i])))
+            return false;
+    const struct vd_tensor *x = &l->t[a->in[0]], *y = &l->t[b->in[0]], *w = &l->t[a->in[1]], *v = &l->t[b->in[1]];
+    return !memcmp(x->dim, y->dim, sizeof(x->dim)) && !memcmp(w->dim, v->dim, sizeof(w->dim));
+}
+
+static const struct vd_node *producer(const struct vd_lower *l, int v, const char *name)
+{
+    const int p = v < 0 ? -1 : l->g->value[v].producer;
+    return p >= 0 && is(node_at(l, p), name) ? node_at(l, p) : NULL;
+}
+
+/* A pair of constants, one element each, and what is rounded with them a float or a byte. */
+static bool one_pair(const struct vd_lower *l, const struct vd_node *n)
+{
+    if (n->n_in != 3 || n->in[1] < 0 || n->in[2] < 0)
+        return false;
+    const struct vd_tensor *s = l->g->value[n->in[1]].constant, *z = l->g->value[n->in[2]].constant;
+    return s && z && s->type == VD_F32 && vd_tensor_count(s) == 1 && (z->type == VD_U8 || z->type == VD_S8) && vd_tensor_count(z) == 1;
+}
+
+/* x2 is QuantizeLinear(Sub(v, DequantizeLinear(x))), and x QuantizeLinear(v) with the same numbers. */
+static void find_rest(const struct vd_lower *l, struct vd_fusion *f)
+{
+    const struct vd_node *q2 = producer(l, f->x2, "QuantizeLinear"), *q1 = producer(l, f->x, "QuantizeLinear");
+    const struct vd_node *sub = q2 ? producer(l, q2->in[0], "Sub") : NULL, *dq = sub ? producer(l, sub->in[1], "DequantizeLinear") : NULL;
+    if (!dq || !q1 || dq->in[0] != f->x || sub->in[0] != q1->in[0] || !one_pair(l, q1) || !one_pair(l, q2) || !one_pair(l, dq))
         return;
+    const struct vd_tensor *v = &l->t[q1->in[0]];
+    if (q1->in[1] != dq->in[1] || q1->in[2] != dq->in[2] || v->type != VD_F32 || v->data || l->t[sub->out[0]].type != VD_F32)
+        return;
+    f->rest = q1->in[0];
+    f->rest_q = l->g->value[f->x2].producer;
+    f->rest_dq = l->g->value[sub->in[1]].producer;
+}
+
+/* Value v, which is added to the product, is such a product itself. */
+static bool second_pattern(const struct vd_lower *l, int v, struct vd_fusion *f)
+{
+    const struct vd_node *mul = producer(l, v, "Mul");
+    if (!mul || l->g->value[v].uses != 1)
+        return false;
+    for (int k = 0; k < 2; k++) {
+        const struct vd_node *cast = producer(l, mul->in[k], "Cast"), *conv = cast ? producer(l, cast->in[0], "ConvInteger") : NULL;
+        const int node = conv ? (int)(conv - l->g->node) : -1;
+        int covers[2], w_scale;
+        if (node < 0 || node == f->head || scaled_product(l, node, &w_scale, covers) != v || !same_window(l, node_at(l, f->head), conv))
+            continue;
+        l->covered[node] = l->covered[covers[0]] = l->covered[covers[1]] = true;
+        f->second = node;
+        f->x2 = conv->in[0];
+        f->w_scale2 = w_scale;
+        find_rest(l, f);
+        return true;
     }
-    if (is(conv, "ConvInteger")) {
-        if (l->plain || !dynamic_pattern(l, conv, f))
-            return;
-    } else {
-        f->bias = conv->n_in > 2 ? conv->in[2] : -1;
-        if (l->plain || l->t[f->out].type != VD_F32 || (f->bias >= 0 && !l->g->value[f->bias].constant))
-            return;
-    }
+    return false;
+}
+
+/* What comes after the sums, as far as it goes. */
+static void fuse_behind(const struct vd_lower *l, struct vd_fusion *f)
+{
     for (;;) {
         const int next = l->consumer[f->out];
         if (next < 0 || l->covered[next]) /* an Add of two convolutions belongs to the first */
@@ -148,9 +233,11 @@ void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f)
             const int other = other_input(n, f->out);
             if (!same_shape(&l->t[n->out[0]], &l->t[f->out]))
                 return;
-            if (f->bias < 0 && !f->clamp && f->residual < 0 && per_channel(l, other, l->t[f->out].rank, l->t[f->out].dim[1]))
+            if (f->bias < 0 && f->second < 0 && !f->clamp && f->residual < 0 && per_channel(l, other, l->t[f->out].rank, l->t[f->out].dim[1]))
                 f->bias = other;
-            else if (f->residual < 0 && same_shape(&l->t[other], &l->t[f->out]))
+            else if (f->scaled && f->second < 0 && !f->clamp && f->residual < 0 && second_pattern(l, other, f))
+                ;
+            else if (f->residual < 0 && !(f->scaled && l->t[other].data) && same_shape(&l->t[other], &l->t[f->out]))
                 f->residual = other;
             else
                 return;
@@ -173,4 +260,33 @@ void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f)
         f->out = n->out[0];
         f->last = next;
     }
+}
+
+/* --- the whole --- */
+
+void vd_lower_conv(const struct vd_lower *l, int node, struct vd_fusion *f)
+{
+    const struct vd_node *conv = node_at(l, node);
+    *f = (struct vd_fusion){.head = node, .last = node, .out = conv->out[0], .x = conv->in[0], .w_scale = -1, .bias = -1, .residual = -1,
+                            .second = -1, .x2 = -1, .w_scale2 = -1, .rest = -1, .rest_q = -1, .rest_dq = -1};
+    const bool scaled = is(conv, "ConvInteger") && !l->plain && scaled_pattern(l, node, f);
+    l->covered[node] = true;
+    if (is(conv, "QLinearConv")) {
+        const int next = l->consumer[f->out];
+        if (next >= 0 && byte_clamp(l, node_at(l, next), f)) {
+            f->clamp = l->covered[next] = true;
+            f->out = node_at(l, next)->out[0];
+            f->last = next;
+        }
+        return;
+    }
+    if (is(conv, "ConvInteger")) {
+        if (l->plain || (!scaled && !dynamic_pattern(l, conv, f)))
+            return;
+    } else {
+        f->bias = conv->n_in > 2 ? conv->in[2] : -1;
+        if (l->plain || l->t[f->out].type != VD_F32 || (f->bias >= 0 && !l->g->value[f->bias].constant))
+            return;
+    }
+    fuse_behind(l, f);
 }

@@ -12,7 +12,13 @@ struct vd_fusion {
     int out;              /* value that the step writes */
     int x;                /* value that it reads: for the dynamic pattern the one before DynamicQuantizeLinear */
     bool dynamic;         /* DynamicQuantizeLinear .. Add stands behind it */
-    int w_scale;          /* dynamic: constant value, one element or one a channel */
+    bool scaled;          /* Cast and Mul by constants stand behind a ConvInteger, which row streams take; x is its bytes */
+    int w_scale;          /* dynamic, scaled: constant value, one element or one a channel */
+    int second;           /* scaled: another such ConvInteger of the same window, whose product is added behind the bias; -1 */
+    int x2, w_scale2;     /* its bytes and scales */
+    int rest;             /* x2 is QuantizeLinear of what rounding this float value to x left: rest_q and rest_dq are that and
+                             DequantizeLinear of x; -1: x2 is read as it is */
+    int rest_q, rest_dq;
     int bias;             /* constant value with one element or one a channel; -1 */
     int residual;         /* -1 */
     bool clamp, clamp2;   /* before and after the residual; QLinearConv: lo..hi are bytes, as its output has them */
@@ -26,6 +32,7 @@ struct vd_lower {
     const struct vd_tensor *t;
     const int *consumer;
     bool plain;    /* each node by itself */
+    const bool *by_rows; /* by node: a ConvInteger that row streams can do, input and all */
     bool *covered; /* set for each node that a fusion stands for, its head included */
 };
 

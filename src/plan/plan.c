@@ -10,6 +10,7 @@
 #include "plan/layout.h"
 #include "plan/lower.h"
 #include "plan/steps.h"
+#include "plan/stream_take.h"
 
 /* Values that are known before the run (shapes and what is made of them) stay below this in all. */
 enum { KNOWN_CAP = 1 << 20 };
@@ -134,7 +135,7 @@ static bool list_values(struct vd_plan *p, struct vd_step *s)
 {
     const struct vd_node *n = s->node;
     const struct vd_fusion *f = s->fusion;
-    s->reads = vd_arena_array(&p->shape, (size_t)n->n_in + 2, sizeof(int));
+    s->reads = vd_arena_array(&p->shape, (size_t)n->n_in + 3, sizeof(int));
     s->writes = vd_arena_array(&p->shape, (size_t)n->n_out + 1, sizeof(int));
     if (!s->reads || !s->writes)
         return false;
@@ -145,6 +146,8 @@ static bool list_values(struct vd_plan *p, struct vd_step *s)
             s->reads[s->n_reads++] = n->in[i];
     if (f && f->residual >= 0)
         s->reads[s->n_reads++] = f->residual;
+    if (f && f->second >= 0)
+        s->reads[s->n_reads++] = f->rest >= 0 ? f->rest : f->x2;
     if (f)
         s->writes[s->n_writes++] = f->out;
     for (int i = 0; !f && i < n->n_out; i++)
@@ -161,16 +164,19 @@ static int choose_steps(struct vd_plan *p, const bool *known)
     const size_t nodes = (size_t)g->n_node + 1, values = (size_t)g->n_value + 1;
     int *consumer = vd_arena_array(a, values, sizeof(*consumer)), *fusion_at = vd_arena_array(a, nodes, sizeof(*fusion_at));
     bool *covered = vd_arena_array(a, nodes, sizeof(*covered)), *need = vd_arena_array(a, values, sizeof(*need));
+    bool *by_rows = vd_arena_array(a, nodes, sizeof(*by_rows));
     struct vd_fusion *fusion = vd_arena_array(a, nodes, sizeof(*fusion));
     p->step = vd_arena_array(a, nodes, sizeof(*p->step));
-    if (!consumer || !fusion_at || !covered || !need || !fusion || !p->step)
+    if (!consumer || !fusion_at || !covered || !by_rows || !need || !fusion || !p->step)
         return vd_nomem(nodes * sizeof(*p->step));
     find_consumers(g, consumer);
-    const struct vd_lower l = {.g = g, .t = p->t, .consumer = consumer, .plain = p->saw != NULL, .covered = covered};
+    const struct vd_lower l = {.g = g, .t = p->t, .consumer = consumer, .plain = p->saw != NULL, .by_rows = by_rows, .covered = covered};
     for (int i = 0; i < g->n_node; i++)
         fusion_at[i] = -1;
     for (int i = 0; i < g->n_node; i++)
-        if (is_conv(&g->node[i])) {
+        by_rows[i] = is_conv(&g->node[i]) && vd_stream_takes_product(p, i);
+    for (int i = 0; i < g->n_node; i++)
+        if (is_conv(&g->node[i]) && !covered[i]) {
             vd_lower_conv(&l, i, &fusion[i]);
             fusion_at[fusion[i].last] = i;
         }
@@ -192,6 +198,8 @@ static int choose_steps(struct vd_plan *p, const bool *known)
                     need[head->in[k]] = true;
             if (f->residual >= 0)
                 need[f->residual] = true;
+            if (f->second >= 0)
+                need[f->rest >= 0 ? f->rest : f->x2] = true;
             continue;
         }
         bool wanted = false;

@@ -14,6 +14,7 @@
  *     stream_build.c     steps to row operations and values; stream_conv.c: convolutions; stream_each.c: operators
  *     stream_schedule.c  who makes which row when; heights of rings, bands, memory
  *     stream_rows.c      one row of each operation; stream_pool.c: of pools
+ *     stream_second.c    convolutions whose input is two bytes an element
  *     stream_halo.c      what a filter saves to work in place
  *     stream_run.c       a whole run: ranges, bands, workers
  *
@@ -27,6 +28,7 @@ struct vd_stream_value {
     int64_t h;
     int channels, width;
     bool bytes, thin, wino;
+    bool segments;            /* behind the blocks of a row: a byte for each segment, not 0 where it is not all zero point */
     int blocks;
     int left, right;          /* pixels of padding that readers reach */
     int slack;                /* pixels behind those that may be touched */
@@ -53,6 +55,7 @@ enum vd_stream_kind {
     VD_ROW_CONV,        /* in[1], if any: the residual */
     VD_ROW_WINO,        /* Winograd's transform of a row */
     VD_ROW_QUANTIZE,
+    VD_ROW_REST,        /* QuantizeLinear of what rounding to bytes left of a float row */
     VD_ROW_LOOKUP_F32,  /* a function of a byte */
     VD_ROW_LOOKUP_U8,
     VD_ROW_ADD_F32,
@@ -64,7 +67,10 @@ enum vd_stream_kind {
     VD_ROW_RELAYOUT,    /* thin to blocked, or back */
 };
 
-/* Row y of the result needs rows y * sy - top + k * dy (k 0..kh-1) of input 0 that lie in the picture, and row y of the others. */
+/* A REST row says of each segment of these pixels whether all of its bytes are the zero point. */
+enum { VD_STREAM_SEGMENT = 32 };
+
+/* Row y of the result needs rows y * sy - top + k * dy (k 0..kh-1) of inputs 0 and `second` that lie in the picture, and row y of the others. */
 struct vd_stream_op {
     enum vd_stream_kind kind;
     const struct vd_node *node; /* for whom it was made */
@@ -82,6 +88,11 @@ struct vd_stream_op {
     float *scale;              /* dynamic: set by a run, as bias32 is */
     int32_t *bias32;
     int quantize;              /* dynamic: the operation that quantises its input */
+    int second;                /* CONV: the input of a second product, which is added behind the bias; 0: none */
+    struct vd_row_conv conv2;
+    vd_row_conv_fn *fn2;
+    int temp;                  /* then, a value with room for a row of sums */
+    bool skips;                /* and it adds nothing where its input's segments are their zero point */
 
     const struct vd_tensor *from;
     struct vd_tensor *to;
@@ -90,6 +101,9 @@ struct vd_stream_op {
     int dynamic;               /* QUANTIZE: the graph's value whose range decides; -1 */
     float q_scale;             /* set by a run where dynamic, as zp is */
     int zp, lo, hi;
+    float rest_scale;          /* REST: of what is left, with zp; q_scale and q_zp are those of the rounding before */
+    int q_zp;
+    float inside[2];           /* REST: values from the first to the second leave the zero point; none where it is the greater */
     const void *table;
     struct vd_row_add add;
     float lo_f, hi_f;
@@ -114,7 +128,7 @@ struct vd_stream {
     int bands;
     int max_kh;
     size_t area;                /* bytes of a worker */
-    size_t next_at, stack_at, src_at, range_at; /* in it */
+    size_t next_at, stack_at, src_at, range_at, marks_at; /* in it */
     int64_t macs;               /* of one run */
     double *seconds;            /* [workers][n_op] of all runs; NULL: not profiled */
     const struct vd_node *node; /* the first one, for messages */
@@ -183,6 +197,10 @@ struct vd_stream_job {
 };
 void vd_stream_row(const struct vd_stream_job *j, int op, int64_t row);
 void vd_stream_pool(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y); /* stream_pool.c */
+void vd_stream_rest(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y); /* stream_second.c */
+void vd_stream_two(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y);
+/* Where tap (k, 0) of pixel 0 of row y's window lies in x, for each k. */
+void vd_stream_window(const struct vd_stream_job *j, const struct vd_stream_op *o, const struct vd_stream_value *x, int64_t y, const void **src);
 unsigned char *vd_stream_row_at(const struct vd_stream_value *v, unsigned char *area, int64_t n, int64_t y);
 
 #endif

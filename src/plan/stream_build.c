@@ -125,7 +125,7 @@ static int make_sink(struct vd_make *b, int v)
     const int value = b->of[v];
     struct vd_stream_value *made = &b->s->value[value];
     struct vd_stream_op *maker = made->producer < 0 ? NULL : &b->s->op[made->producer];
-    if (c->blocked && maker && maker->kind == VD_ROW_CONV && !made->readers && !made->whole) {
+    if (c->blocked && maker && maker->kind == VD_ROW_CONV && !made->readers && !made->whole && !maker->second) {
         made->whole = &b->p->t[v];
         maker->sink = true;
         c->thin = made->thin;
@@ -183,7 +183,7 @@ int vd_stream_build(struct vd_plan *p, struct vd_step *s)
     struct vd_arena *a = &p->shape;
     size_t room = 8;
     for (int i = 0; i < s->n_member; i++) /* two inputs that may each be loaded, copied, laid out, quantised, transformed; or many, loaded and looked up */
-        room += s->member[i].fusion ? 12 : 3 * (size_t)s->member[i].node->n_in + 3;
+        room += s->member[i].fusion ? 20 : 3 * (size_t)s->member[i].node->n_in + 3;
     struct vd_make b = {.p = p, .s = vd_arena_array(a, 1, sizeof(*b.s))};
     if (!p->made && !(p->made = made_of(p)))
         return vd_nomem(0);
@@ -205,6 +205,9 @@ int vd_stream_build(struct vd_plan *p, struct vd_step *s)
     b.s->max_kh = 1;
     b.s->batch = p->t[s->member[0].writes[0]].dim[0];
     int rc = make_members(&b, s);
+    for (int i = 0; i < s->n_member; i++)
+        if (s->member[i].fusion && s->member[i].fusion->second >= 0)
+            b.of[s->member[i].fusion->x2] = -1;
     for (int k = 0; k < s->n_reads; k++)
         b.of[s->reads[k]] = b.bytes_of[s->reads[k]] = -1;
     for (int k = 0; k < s->n_writes; k++)

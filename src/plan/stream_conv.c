@@ -22,6 +22,13 @@ static const struct vd_tensor *constant(const struct vd_make *b, const struct vd
     return i < n->n_in && n->in[i] >= 0 ? b->p->g->value[n->in[i]].constant : NULL;
 }
 
+/* Zero point of the input of a convolution of bytes, which ConvInteger may leave out; as streams have them. */
+static int input_zero(const struct vd_make *b, const struct vd_node *n)
+{
+    const struct vd_tensor *zp = constant(b, n, 2);
+    return zp ? byte_value(zp) : b->p->t[n->in[0]].type == VD_S8 ? 128 : 0;
+}
+
 /* The bytes of a dynamic convolution's input. */
 static int quantised(struct vd_make *b, int x)
 {
@@ -69,7 +76,7 @@ static bool static_tail(struct vd_make *b, const struct vd_node *n, const struct
     return true;
 }
 
-static bool float_tail(struct vd_make *b, const struct vd_fusion *f, const struct vd_row_weights *w, struct vd_stream_op *o)
+static bool float_tail(struct vd_make *b, const struct vd_node *n, const struct vd_fusion *f, const struct vd_row_weights *w, struct vd_stream_op *o)
 {
     struct vd_row_tail *tail = &o->conv.tail;
     const size_t oc = (size_t)w->shape.oc, lanes = (oc + VD_LANES - 1) / VD_LANES * VD_LANES;
@@ -82,6 +89,15 @@ static bool float_tail(struct vd_make *b, const struct vd_fusion *f, const struc
     tail->clamp2 = f->clamp2;
     tail->lo2_f = f->lo2;
     tail->hi2_f = f->hi2;
+    if (f->scaled) {
+        const uint32_t zx = (uint32_t)input_zero(b, n);
+        int32_t *bias32 = vd_arena_array(&b->p->shape, lanes, sizeof(*bias32));
+        for (size_t i = 0; bias32 && i < oc; i++)
+            bias32[i] = (int32_t)(0 - zx * (uint32_t)w->sum[i]);
+        tail->bias32 = bias32;
+        tail->scale = per_lane(b, g->value[f->w_scale].constant, oc);
+        return tail->bias32 && tail->scale;
+    }
     if (!f->dynamic)
         return true;
     o->w_scale = per_lane(b, g->value[f->w_scale].constant, oc);
@@ -126,6 +142,30 @@ static int conv_input(struct vd_make *b, int value, int zp, const struct vd_row_
     return out;
 }
 
+/* The weights of node `node`, packed for these strides. */
+static int packed(struct vd_plan *p, int node, const struct vd_window *win)
+{
+    struct vd_row_weights *w = p->rows[node];
+    const size_t before = w->bytes;
+    const int rc = vd_row_weights_pack(w, p->kernels, (int)win->stride[1], (int)win->dilation[1], &p->arena);
+    p->packed_bytes += w->bytes - before;
+    return rc;
+}
+
+/* The input of the second product, and its weights: the first's where the file has them once. */
+static int second_input(struct vd_make *b, const struct vd_fusion *f, const struct vd_window *win, int ow, const struct vd_row_weights **w)
+{
+    struct vd_plan *p = b->p;
+    const struct vd_node *n = &p->g->node[f->second], *first = &p->g->node[f->head];
+    const bool same = n->in[1] == first->in[1] && (n->n_in > 3 ? n->in[3] : -1) == (first->n_in > 3 ? first->in[3] : -1);
+    const int at = same ? f->head : f->second, rc = packed(p, at, win);
+    if (rc)
+        return rc;
+    const int from = f->rest >= 0 ? vd_make_rest(b, f) : vd_make_source(b, f->x2);
+    *w = p->rows[at];
+    return from < 0 ? from : conv_input(b, from, input_zero(b, n), *w, win, ow);
+}
+
 int vd_make_conv(struct vd_make *b, const struct vd_step *step)
 {
     const struct vd_fusion *f = step->fusion;
@@ -144,23 +184,24 @@ int vd_make_conv(struct vd_make *b, const struct vd_step *step)
             win.stride[i] * win.out[i] > INT_MAX / 2)
             return vd_op_fail(&call, ERANGE, "a window of %lld x %lld with these strides, dilations and pads is too large", (long long)win.kernel[1],
                               (long long)win.kernel[0]);
-    const size_t before = w->bytes;
-    if ((rc = vd_row_weights_pack(w, p->kernels, (int)win.stride[1], (int)win.dilation[1], &p->arena)))
+    if ((rc = packed(p, f->head, &win)))
         return rc;
-    p->packed_bytes += w->bytes - before;
-
     const int from = f->dynamic ? quantised(b, f->x) : vd_make_source(b, f->x);
-    const int in = from < 0 ? from : conv_input(b, from, w->shape.integer && !f->dynamic ? byte_value(constant(b, n, 2)) : 0, w, &win, (int)y->dim[3]);
+    const int in = from < 0 ? from : conv_input(b, from, w->shape.integer && !f->dynamic ? input_zero(b, n) : 0, w, &win, (int)y->dim[3]);
     if (in < 0)
         return in;
     const bool thin = w->shape.kind == VD_ROW_LAST;
     int residual = f->residual < 0 ? -1 : vd_make_source(b, f->residual);
     if (f->residual >= 0 && (residual < 0 || (residual = vd_make_layout(b, residual, thin)) < 0))
         return residual;
+    const struct vd_row_weights *w2 = NULL;
+    const int in2 = f->second < 0 ? 0 : second_input(b, f, &win, (int)y->dim[3], &w2);
+    if (in2 < 0)
+        return in2;
     const bool to_bytes = y->type != VD_F32;
     const struct vd_stream_value like = {.h = y->dim[2], .channels = (int)y->dim[1], .width = (int)y->dim[3], .bytes = to_bytes, .thin = thin};
     const int out = vd_make_value(b, &like);
-    struct vd_stream_op *o = vd_make_op(b, VD_ROW_CONV, residual >= 0 ? 2 : 1, out);
+    struct vd_stream_op *o = vd_make_op(b, VD_ROW_CONV, 1 + (residual >= 0) + (f->second >= 0), out);
     if (!o)
         return vd_nomem(0);
     vd_make_reads(b, o, 0, in);
@@ -176,7 +217,7 @@ int vd_make_conv(struct vd_make *b, const struct vd_step *step)
     b->s->max_kh = o->kh > b->s->max_kh ? o->kh : b->s->max_kh;
     if (f->dynamic)
         o->quantize = b->s->value[b->bytes_of[f->x]].producer;
-    if (to_bytes ? !static_tail(b, n, f, w, o) : !float_tail(b, f, w, o))
+    if (to_bytes ? !static_tail(b, n, f, w, o) : !float_tail(b, n, f, w, o))
         return vd_nomem(0);
     if (to_bytes)
         b->s->value[out].zp = o->conv.tail.zp;
@@ -184,5 +225,8 @@ int vd_make_conv(struct vd_make *b, const struct vd_step *step)
         o->range = vd_make_range(b, f->out);
     b->s->macs += vd_stream_macs(b->s, o);
     b->of[f->out] = out;
-    return 0;
+    if (f->second < 0)
+        return 0;
+    const struct vd_tensor *scale = p->g->value[f->w_scale2].constant;
+    return vd_make_second(b, o, in2, w2, input_zero(b, &p->g->node[f->second]), per_lane(b, scale, (size_t)w2->shape.oc));
 }

@@ -27,6 +27,11 @@ int vd_make_ring(struct vd_make *b, int value);
 /* A slot for the range of graph value v, which the stream finds as it makes it. */
 int vd_make_range(struct vd_make *b, int v);
 
+/* stream_second.c: the bytes that f->second reads where they are what rounding left; the second product of convolution o, of w (packed) and an
+ * input whose zero point is zp, as o's last input. scale: one a channel; NULL: no memory. */
+int vd_make_rest(struct vd_make *b, const struct vd_fusion *f);
+int vd_make_second(struct vd_make *b, struct vd_stream_op *o, int value, const struct vd_row_weights *w, int zp, const float *scale);
+
 /* One step: a fusion (stream_conv.c), a node (stream_each.c). */
 int vd_make_conv(struct vd_make *b, const struct vd_step *step);
 int vd_make_each(struct vd_make *b, const struct vd_step *step);

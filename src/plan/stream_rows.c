@@ -117,15 +117,20 @@ static void store_plane(const struct vd_stream_job *j, const struct vd_stream_va
 
 /* --- layers --- */
 
-static void convolve(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y)
+void vd_stream_window(const struct vd_stream_job *j, const struct vd_stream_op *o, const struct vd_stream_value *x, int64_t y, const void **src)
 {
-    const struct vd_stream_value *x = &j->s->value[o->in[0]], *out = &j->s->value[o->out];
-    const void **src = (const void **)(void *)(j->area + j->s->src_at);
     const size_t left = x->wino ? 0 : (size_t)o->left * x->pixel;
     for (int k = 0; k < o->kh; k++) {
         const int64_t row = y * o->sy - o->top + k * o->dy;
         src[k] = (row < 0 || row >= x->h ? x->pad : vd_stream_row_at(x, j->area, j->n, row)) - left;
     }
+}
+
+static void convolve(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y)
+{
+    const struct vd_stream_value *x = &j->s->value[o->in[0]], *out = &j->s->value[o->out];
+    const void **src = (const void **)(void *)(j->area + j->s->src_at);
+    vd_stream_window(j, o, x, y, src);
     const struct vd_stream_value *r = o->n_in > 1 ? &j->s->value[o->in[1]] : NULL;
     const float *residual = r ? (const float *)(void *)vd_stream_row_at(r, j->area, j->n, y) : NULL;
     if (o->range < 0) {
@@ -244,7 +249,15 @@ void vd_stream_row(const struct vd_stream_job *j, int op, int64_t y)
                        (size_t)x->width * x->pixel);
         return;
     }
-    case VD_ROW_CONV: convolve(j, o, dst, y); break;
+    case VD_ROW_CONV:
+        if (o->second) {
+            vd_stream_two(j, o, dst, y);
+            widen_range(j, o, v, dst);
+        } else {
+            convolve(j, o, dst, y);
+        }
+        break;
+    case VD_ROW_REST: vd_stream_rest(j, o, dst, y); break;
     case VD_ROW_WINO:
         j->p->kernels->row.wino_row(dst, (const float *)(const void *)(vd_stream_row_at(x, j->area, j->n, y) - (size_t)o->left * x->pixel), x->block,
                                     x->channels, v->width);

@@ -18,15 +18,17 @@
 static int64_t clamp64(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* First and last row of input i that row y of the result needs; last < first where it needs none. */
+static bool windowed(const struct vd_stream_op *o, int i) { return i == 0 || i == o->second; }
+
 static int64_t first_needed(const struct vd_stream_op *o, int i, int64_t y, int64_t h)
 {
-    return i ? y : clamp64(y * o->sy - o->top, 0, h);
+    return !windowed(o, i) ? y : clamp64(y * o->sy - o->top, 0, h);
 }
 
 static int64_t last_needed(const struct vd_stream_op *o, int i, int64_t y, int64_t h)
 {
     const int64_t last = y * o->sy - o->top + (o->kh - 1) * o->dy;
-    return i ? y : last < h - 1 ? last : h - 1;
+    return !windowed(o, i) ? y : last < h - 1 ? last : h - 1;
 }
 
 void vd_stream_band(const struct vd_stream *s, int band, int64_t *first, int64_t *last)
@@ -232,8 +234,9 @@ static bool row_geometry(struct vd_stream_value *v)
         return up(v->block, 64, &v->block) && (v->row = v->block, true);
     }
     const size_t pixels = (size_t)v->width + (size_t)v->slack + (size_t)v->right; /* each is below 2^31 */
+    size_t marks = v->segments ? (size_t)v->width / VD_STREAM_SEGMENT + 1 : 0;
     return up((size_t)v->left * v->pixel, 64, &v->head) && vd_mul(pixels, v->pixel, &v->block) && vd_add(v->block, v->head, &v->block) && up(v->block, 64, &v->block) &&
-           vd_mul(v->block, (size_t)v->blocks, &v->row);
+           vd_mul(v->block, (size_t)v->blocks, &v->row) && up(marks, 64, &marks) && vd_add(v->row, marks, &v->row);
 }
 
 bool vd_stream_blocked_row(const struct vd_tensor *t, struct vd_cross *c)
@@ -266,7 +269,12 @@ int vd_stream_schedule(struct vd_plan *p, struct vd_stream *s)
         return vd_nomem(workers * n * sizeof(*s->seconds));
     s->area = 0;
     bool fits = reserve(s, n * sizeof(int64_t), &s->next_at) && reserve(s, n * sizeof(int), &s->stack_at) &&
-                reserve(s, (size_t)s->max_kh * sizeof(void *), &s->src_at) && reserve(s, (size_t)s->n_range * 2 * sizeof(float), &s->range_at);
+                reserve(s, 2 * (size_t)s->max_kh * sizeof(void *), &s->src_at) && reserve(s, (size_t)s->n_range * 2 * sizeof(float), &s->range_at);
+    size_t marks = 0;
+    for (int i = 0; i < s->n_value; i++)
+        if (s->value[i].segments && (size_t)s->value[i].width / VD_STREAM_SEGMENT + 1 > marks)
+            marks = (size_t)s->value[i].width / VD_STREAM_SEGMENT + 1;
+    fits = fits && reserve(s, marks, &s->marks_at);
     for (int i = 0; fits && i < s->n_value; i++) {
         struct vd_stream_value *v = &s->value[i];
         if (v->whole) /* as vd_stream_blocked_row() laid it out */
@@ -276,9 +284,9 @@ int vd_stream_schedule(struct vd_plan *p, struct vd_stream *s)
     }
     if (!fits || s->area > (size_t)64 << 30)
         return vd_fail(ERANGE, "the model needs rows of more than 64 GiB at this size");
-    for (int o = 0; o < s->n_op; o++) { /* rows above or below the picture */
-        const struct vd_stream_op *op = &s->op[o];
-        struct vd_stream_value *v = op->n_in ? &s->value[op->in[0]] : NULL;
+    for (int i = 0; i < 2 * s->n_op; i++) { /* rows above or below the picture */
+        const struct vd_stream_op *op = &s->op[i / 2];
+        struct vd_stream_value *v = op->n_in ? &s->value[op->in[i % 2 ? op->second : 0]] : NULL;
         if (op->kind != VD_ROW_CONV || v->pad || (op->top <= 0 && (op->rows - 1) * op->sy - op->top + (op->kh - 1) * op->dy <= v->h - 1))
             continue;
         unsigned char *pad = vd_arena_array(&p->shape, v->row, 1);

@@ -10,11 +10,11 @@ static bool is_byte(int type) { return type == VD_U8 || type == VD_S8; }
 /* A schedule is found by running it: what a file can make of that stays below a second. */
 enum { MAX_ROWS_TIMES_NODES = 1 << 26, MAX_CONCAT = 64, MAX_POOL = 64 };
 
-/* A tensor that streams carry: N, C, H, W of floats or bytes. */
-static bool picture(const struct vd_plan *p, int v)
+/* N, C, H, W of a size that streams carry. */
+static bool picture_size(const struct vd_plan *p, int v)
 {
     const struct vd_tensor *t = &p->t[v];
-    if (t->rank != 4 || t->data || (t->type != VD_F32 && !is_byte(t->type)))
+    if (t->rank != 4 || t->data)
         return false;
     if (t->dim[2] > MAX_ROWS_TIMES_NODES / (p->g->n_node + 1))
         return false;
@@ -22,6 +22,12 @@ static bool picture(const struct vd_plan *p, int v)
         if (t->dim[i] < 1 || t->dim[i] > 1 << 24)
             return false;
     return true;
+}
+
+/* A tensor that streams carry: floats or bytes. */
+static bool picture(const struct vd_plan *p, int v)
+{
+    return (p->t[v].type == VD_F32 || is_byte(p->t[v].type)) && picture_size(p, v);
 }
 
 static bool same(const struct vd_tensor *a, const struct vd_tensor *b)
@@ -41,6 +47,13 @@ static bool known(const struct vd_plan *p, const struct vd_node *n, int i, bool 
     return i >= n->n_in || n->in[i] < 0 || (c && (!one || vd_tensor_count(c) == 1));
 }
 
+bool vd_stream_takes_product(const struct vd_plan *p, int i)
+{
+    const struct vd_node *n = &p->g->node[i];
+    return p->band_rows != VD_NO_STREAMS && is(n, "ConvInteger") && p->rows[i] && is_byte(p->t[n->in[0]].type) && picture(p, n->in[0]) &&
+           picture_size(p, n->out[0]) && known(p, n, 2, true);
+}
+
 static bool takes_conv(const struct vd_plan *p, const struct vd_step *s)
 {
     const struct vd_fusion *f = s->fusion;
@@ -49,6 +62,8 @@ static bool takes_conv(const struct vd_plan *p, const struct vd_step *s)
         return false;
     if (!is(s->node, "QLinearConv")) {
         const struct vd_tensor *bias = f->bias < 0 ? NULL : p->g->value[f->bias].constant;
+        if (f->scaled)
+            return f->residual < 0 || picture(p, f->residual);
         return (f->dynamic || is(s->node, "Conv")) && x->type == VD_F32 && y->type == VD_F32 && (f->bias < 0 || (bias && bias->type == VD_F32)) &&
                (f->residual < 0 || picture(p, f->residual));
     }

@@ -20,6 +20,8 @@ enum vd_take {
     VD_TAKE_POOL,
     VD_TAKE_ALIAS,    /* Identity */
 };
+/* ConvInteger node i, its input and its sums are what streams carry, its weights and zero points constants that row kernels can have. */
+bool vd_stream_takes_product(const struct vd_plan *p, int i);
 enum vd_take vd_stream_take(const struct vd_plan *p, const struct vd_step *s);
 static inline bool vd_stream_takes(const struct vd_plan *p, const struct vd_step *s) { return vd_stream_take(p, s) != VD_TAKE_NONE; }
 

@@ -322,7 +322,7 @@ static struct bytes rest_of(struct vd_static *s, int v)
 {
     static const uint8_t middle = 128;
     struct vd_static_value *x = &s->value[v];
-    const float scale = fmaxf(params(s, v)->scale / 255, FLT_MIN);
+    const float scale = x->fine ? fmaxf(params(s, v)->scale / 255, FLT_MIN) : fminf(params(s, v)->scale * VD_STATIC_TAIL, FLT_MAX / 256);
     if (!s->rest_zp)
         s->rest_zp = scalar(s, "rest_zp", VD_U8, &middle, 1);
     if (!x->rest) {
@@ -372,18 +372,18 @@ static void conv_float(struct vd_static *s, int i, struct layer *l)
     const char *zp = s->w_zp_u8 ? s->w_zp_u8 : (s->w_zp_u8 = scalar(s, "weight_zp_u8", VD_U8, &middle, 1));
     const char *out = raw_name(s, p->result), *y = l->bias || two ? fresh(s, text(s, "%s_mul", out)) : out;
     float_product(s, "ConvInteger", l, bytes_of(s, add ? add->in[0] : p->in[0]), w, zp, y, scale, l->t->rank, false);
+    if (l->bias) {
+        int64_t dim[VD_MAX_RANK];
+        const char *sum = two ? fresh(s, text(s, "%s_first", out)) : out;
+        for (int k = 0; k < l->t->rank; k++)
+            dim[k] = k == 1 ? (int64_t)l->m : 1;
+        node(s, "Add", "", VD_NAMES(y, initialiser(s, fresh(s, text(s, "%s_bias", out)), VD_F32, l->t->rank, dim, l->bias)), VD_NAMES(sum));
+        y = sum;
+    }
     if (two) {
         const struct bytes x = add ? bytes_of(s, add->in[1]) : rest_of(s, p->in[0]);
         const char *second = float_product(s, "ConvInteger", l, x, w, zp, fresh(s, text(s, "%s_mul", out)), scale, l->t->rank, false);
-        const char *sum = l->bias ? fresh(s, text(s, "%s_both", out)) : out;
-        node(s, "Add", "", VD_NAMES(y, second), VD_NAMES(sum));
-        y = sum;
-    }
-    if (l->bias) {
-        int64_t dim[VD_MAX_RANK];
-        for (int k = 0; k < l->t->rank; k++)
-            dim[k] = k == 1 ? (int64_t)l->m : 1;
-        node(s, "Add", "", VD_NAMES(y, initialiser(s, fresh(s, text(s, "%s_bias", out)), VD_F32, l->t->rank, dim, l->bias)), VD_NAMES(out));
+        node(s, "Add", "", VD_NAMES(y, second), VD_NAMES(out));
     }
 }
 

@@ -6,7 +6,7 @@
 
 /* The static form: scales of the activations are fixed when the file is made. */
 
-enum { VD_STATIC_ROOM = 8 };
+enum { VD_STATIC_ROOM = 8, VD_STATIC_TAIL = 16 };
 
 struct vd_static_override { /* one tensor's own numbers, in place of what was seen */
     const char *tensor;
@@ -26,6 +26,7 @@ struct vd_static_opts {
     double margin;         /* by which ranges are longer than the method's, at both ends; 0: 1 */
     const bool *fp32;      /* by node of the model: left as it is; NULL: none */
     const bool *two_bytes; /* by node: a Conv that reads its input in two bytes; NULL: none */
+    const bool *tails;     /* by node: a Conv that reads what lies outside the range of its input in a second byte; NULL: none */
     const struct vd_static_override *override; int n_override;
     const char *source_sha256; /* recorded in metadata_props; NULL: not recorded */
 };

@@ -242,7 +242,7 @@ static bool clamp_bounds(const struct vd_static *s, const struct vd_onnx_node *n
     return *lo <= 0 && *hi >= 0 && *lo < *hi; /* false for NaN */
 }
 
-static bool in_two_bytes(const struct vd_static *s, int i) { return s->o->two_bytes && s->o->two_bytes[i]; }
+static bool in_two_bytes(const struct vd_static *s, int i) { return (s->o->two_bytes && s->o->two_bytes[i]) || (s->o->tails && s->o->tails[i]); }
 
 /* v must not be rounded before it is read: a layer has it in two bytes, or sums are float and somebody reads it so. After choose(). */
 static bool stays_float(const struct vd_static *s, int v)
@@ -284,6 +284,7 @@ static void choose(struct vd_static *s)
             for (int k = 0; k < activations(n, p->kind); k++) {
                 s->value[p->in[k]].wanted = true;
                 s->value[p->in[k]].two_bytes |= in_two_bytes(s, i);
+                s->value[p->in[k]].fine |= s->o->two_bytes && s->o->two_bytes[i];
             }
         else
             s->value[p->in[0]].through = s->value[p->in[0]].reader == i && clamp_bounds(s, n, &lo, &hi);
@@ -390,8 +391,8 @@ static int set_scales(struct vd_static *s)
             return vd_fail(EINVAL, "the calibration has no activation %s: calibrate this model again", s->value[v].name);
         float lo, hi;
         const struct vd_calib_tensor *seen = s->value[v].seen;
-        const float more = seen->fixed ? 1 : s->value[v].two_bytes ? VD_STATIC_ROOM : s->o->margin > 0 ? (float)s->o->margin : 1;
-        vd_range(seen, s->o->calibration->frames, s->value[v].two_bytes ? VD_RANGE_MINMAX : s->o->method, s->o->percentile, &lo, &hi);
+        const float more = seen->fixed ? 1 : s->value[v].fine ? VD_STATIC_ROOM : s->o->margin > 0 ? (float)s->o->margin : 1;
+        vd_range(seen, s->o->calibration->frames, s->value[v].fine ? VD_RANGE_MINMAX : s->o->method, s->o->percentile, &lo, &hi);
         lo = fmaxf(lo * more, -FLT_MAX / 2);
         hi = fminf(hi * more, FLT_MAX / 2);
         struct vd_static_value *r = vd_static_root(s, v);
