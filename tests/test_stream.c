@@ -25,7 +25,7 @@ static int pick(const int *from, int n) { return from[below(n)]; }
 
 /* --- random nets --- */
 
-enum form { F32, STATIC, DYNAMIC };
+enum form { F32, STATIC, DYNAMIC, SCALED };
 
 struct value {
     const char *name;
@@ -82,6 +82,49 @@ static const char *dynamic_conv(struct maker *m, const struct value *x, int64_t 
     return net_node(n, "Add", 1, y->out[0], net_const(n, VD_F32, 3, per, random_floats(n, (size_t)oc, -1, 1)), NULL)->out[0];
 }
 
+/* ConvInteger of bytes q, Cast, Mul by the scales of the channels. */
+static const char *scaled_product(struct maker *m, const char *q, const char *zp, const char *w, const char *w_zp, int64_t oc, float scale,
+                                  struct vd_onnx_node **conv)
+{
+    struct net *n = m->n;
+    const int64_t per[3] = {oc, 1, 1};
+    float *scales = vd_arena_array(&n->a, (size_t)oc, sizeof(*scales));
+    for (int64_t i = 0; i < oc; i++)
+        scales[i] = scale * real(0.5f, 1);
+    *conv = net_node(n, "ConvInteger", 1, q, w, zp, w_zp, NULL);
+    struct vd_onnx_node *cast = net_node(n, "Cast", 1, (*conv)->out[0], NULL);
+    net_int(n, cast, "to", VD_F32);
+    return net_node(n, "Mul", 1, cast->out[0], net_const(n, VD_F32, 3, per, scales), NULL)->out[0];
+}
+
+/* The static form of ConvInteger: one product; or two, of x in bytes and of what that rounding left (in steps that are finer, or so much
+ * coarser that often nothing is left), or of two tensors. */
+static const char *scaled_conv(struct maker *m, const struct value *x, const struct value *other, int64_t oc, const int64_t *dim, struct vd_onnx_node **conv)
+{
+    struct net *n = m->n;
+    const int64_t per[3] = {oc, 1, 1};
+    const size_t count = (size_t)(dim[0] * dim[1] * dim[2] * dim[3]);
+    int8_t *w = vd_arena_array(&n->a, count, 1);
+    for (size_t i = 0; i < count; i++)
+        w[i] = (int8_t)(below(255) - 127);
+    const float step = real(0.005f, 0.04f), size = 0.02f / sqrtf((float)(count / (size_t)oc)), again = PICK(16, 16, 16, 4, 1, 0) ? (float)PICK(16, 16, 64, 4) : 1.0f / 255;
+    const char *weight = net_const(n, VD_S8, 4, dim, w), *w_zp = net_byte(n, VD_S8, 0), *scale = net_f32(n, step), *zp = net_byte(n, m->type, below(256));
+    const char *q = net_node(n, "QuantizeLinear", 1, x->name, scale, zp, NULL)->out[0];
+    const char *y = scaled_product(m, q, zp, weight, w_zp, oc, step * size, &conv[0]);
+    if (below(3))
+        y = net_node(n, "Add", 1, y, net_const(n, VD_F32, 3, per, random_floats(n, (size_t)oc, -1, 1)), NULL)->out[0];
+    if (!below(4))
+        return y;
+    const char *rest = other ? other->name : NULL, *zp2 = net_byte(n, m->type, below(4) ? 128 - 128 * (m->type == VD_S8) : below(256)), *scale2 = net_f32(n, step * again);
+    if (!rest)
+        rest = net_node(n, "Sub", 1, x->name, net_node(n, "DequantizeLinear", 1, q, scale, zp, NULL)->out[0], NULL)->out[0];
+    const char *q2 = net_node(n, "QuantizeLinear", 1, rest, scale2, zp2, NULL)->out[0];
+    const char *y2 = scaled_product(m, q2, zp2, below(3) ? weight : net_const(n, VD_S8, 4, dim, w), w_zp, oc, step * again * (below(6) ? size : -size), &conv[1]);
+    return (below(2) ? net_node(n, "Add", 1, y, y2, NULL) : net_node(n, "Add", 1, y2, y, NULL))->out[0];
+}
+
+static struct value *other_like(struct maker *m, const struct value *x, bool same_channels);
+
 static void make_conv(struct maker *m, const struct value *x, int64_t oc)
 {
     struct net *n = m->n;
@@ -102,7 +145,7 @@ static void make_conv(struct maker *m, const struct value *x, int64_t oc)
     const int64_t ic = x->c / groups, dim[4] = {oc, ic, k[0], k[1]};
     const size_t count = (size_t)(oc * ic * k[0] * k[1]);
     const float size = 1.5f / sqrtf((float)(ic * k[0] * k[1]));
-    struct vd_onnx_node *conv;
+    struct vd_onnx_node *conv, *both[2] = {NULL, NULL};
     struct value y = {.c = oc, .h = out[0], .w = out[1]};
     if (m->form == F32) {
         const int64_t per[1] = {oc};
@@ -112,6 +155,9 @@ static void make_conv(struct maker *m, const struct value *x, int64_t oc)
         y.name = conv->out[0];
     } else if (m->form == DYNAMIC) {
         y.name = dynamic_conv(m, x, oc, ic, dim, &conv);
+    } else if (m->form == SCALED) {
+        y.name = scaled_conv(m, x, below(4) ? NULL : other_like(m, x, true), oc, dim, both);
+        conv = both[0];
     } else {
         int8_t *w = vd_arena_array(&n->a, count, 1);
         const int64_t per[1] = {oc};
@@ -130,11 +176,13 @@ static void make_conv(struct maker *m, const struct value *x, int64_t oc)
                         y.scale, y.zp, net_const(n, VD_S32, 1, per, bias), NULL);
         y.name = conv->out[0];
     }
-    net_ints(n, conv, "kernel_shape", 2, k);
-    net_ints(n, conv, "strides", 2, s);
-    net_ints(n, conv, "dilations", 2, d);
-    net_ints(n, conv, "pads", 4, pads);
-    net_int(n, conv, "group", groups);
+    for (; conv; conv = conv == both[1] ? NULL : both[1]) {
+        net_ints(n, conv, "kernel_shape", 2, k);
+        net_ints(n, conv, "strides", 2, s);
+        net_ints(n, conv, "dilations", 2, d);
+        net_ints(n, conv, "pads", 4, pads);
+        net_int(n, conv, "group", groups);
+    }
     m->v[m->n_v++] = y;
 }
 
@@ -377,6 +425,7 @@ static void check_form(enum form form)
 
 static void test_f32(void **state) { (void)state; check_form(F32); }
 static void test_static(void **state) { (void)state; check_form(STATIC); }
+static void test_scaled(void **state) { (void)state; check_form(SCALED); }
 static void test_dynamic(void **state) { (void)state; check_form(DYNAMIC); }
 
 /* --- planes --- */
@@ -567,7 +616,7 @@ int main(void)
     if (getenv("VD_SEED"))
         seed = strtoull(getenv("VD_SEED"), NULL, 10);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_f32), cmocka_unit_test(test_static), cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_f32), cmocka_unit_test(test_static), cmocka_unit_test(test_scaled), cmocka_unit_test(test_dynamic),
         cmocka_unit_test(test_planes), cmocka_unit_test(test_rings), cmocka_unit_test(test_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

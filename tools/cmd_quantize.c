@@ -47,6 +47,8 @@ static const char help[] =
     "  --sums bytes|float    float: an Add of two activations is not rounded to 8 bits (default: bytes)\n"
     "  --two-bytes NODE|sums  this Conv reads its input in two bytes, as two products (sums: each whose input an Add reads or\n"
     "                        writes); --sums is then float; again for more\n"
+    "  --tails NODE|all      this Conv reads what lies outside the range of its input in a second byte, as a second product\n"
+    "                        (all: each that can); --sums is then float; again for more\n"
     "  --exclude NODE        leave it in fp32, by name or by its output's; again for more\n"
     "  --overrides FILE      JSON, {\"TENSOR\": {\"rmin\": -1, \"rmax\": 2}, ...}; also scale and zero_point, or symmetric\n"
     "  --target any|vnni     whose 16-bit pair sums to warn of (default: any; nothing saturates here)\n"
@@ -129,7 +131,7 @@ static int static_option(struct vd_static_job *st, int opt, const char *arg)
             return vd_usage(c, "more than %d nodes whose inputs have tails", VD_MAX_NAMED), -1;
         st->o.float_sums = true;
         if (!strcmp(arg, "all"))
-            st->tails_all = true;
+            st->o.tails_all = true;
         else
             st->tails[st->n_tails++] = arg;
         break;

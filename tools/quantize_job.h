@@ -20,7 +20,6 @@ struct vd_static_job {
     const char *two_bytes[VD_MAX_NAMED]; int n_two_bytes;
     bool two_bytes_sums;   /* of every Conv that reads what an Add reads or writes */
     const char *tails[VD_MAX_NAMED]; int n_tails;
-    bool tails_all;        /* of every Conv but those that read an input of the model */
     const char *overrides, *save, *target, *keep_best;
     double budget; /* < 0: none */
     bool effect;   /* the table of equalisation and bias correction */

@@ -53,14 +53,6 @@ static bool of_a_sum(const struct vd_onnx_model *m, const char *value)
     return false;
 }
 
-static bool is_input(const struct vd_onnx_model *m, const char *value)
-{
-    for (int k = 0; k < m->n_in; k++)
-        if (!strcmp(m->in[k].name, value))
-            return true;
-    return false;
-}
-
 static int mark_nodes(struct vd_static_job *st, const struct vd_onnx_model *m)
 {
     int rc = mark(m, "--exclude", st->exclude, st->n_exclude, &st->fp32);
@@ -69,13 +61,10 @@ static int mark_nodes(struct vd_static_job *st, const struct vd_onnx_model *m)
         rc = mark(m, "--two-bytes", st->two_bytes, st->n_two_bytes, &st->wide);
         st->o.two_bytes = st->wide;
     }
-    if (!rc && (st->n_tails || st->tails_all)) {
+    if (!rc && st->n_tails) {
         rc = mark(m, "--tails", st->tails, st->n_tails, &st->tail);
         st->o.tails = st->tail;
     }
-    for (int i = 0; !rc && st->tails_all && i < m->n_node; i++)
-        if (!strcmp(m->node[i].op_type, "Conv") && m->node[i].n_in && !st->fp32[i] && !(st->wide && st->wide[i]))
-            st->tail[i] |= !is_input(m, m->node[i].in[0]);
     if (rc || !st->two_bytes_sums)
         return rc;
     for (int i = 0; i < m->n_node; i++)

@@ -29,7 +29,7 @@ void vd_static_print(const struct vd_quantize_job *j)
             printf("  %9.4f  %9.4f  %9.4f  %9.2f", (double)l->in_lo, (double)l->in_hi, 100 * l->clipped, l->bias_shift);
         else
             printf("  %9s  %9s  %9s  %9.2f", "of both", "", "", l->bias_shift);
-        printf("%s\n", l->two_bytes ? "  two bytes in, float out" : l->float_out ? "  float out" : "");
+        printf("%s\n", l->tails ? "  a byte and its tails in, float out" : l->two_bytes ? "  two bytes in, float out" : l->float_out ? "  float out" : "");
         saturating += l->pairs > 0;
         pairs += l->pairs;
     }

@@ -21,7 +21,7 @@ int vd_make_value(struct vd_make *b, const struct vd_stream_value *like)
     v->readers = 0;
     v->whole = NULL;
     v->left = v->right = 0;
-    v->padded = false;
+    v->padded = v->segments = false;
     v->pad = NULL;
     set_kind(v);
     return b->s->n_value++;

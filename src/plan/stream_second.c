@@ -64,11 +64,12 @@ int vd_make_rest(struct vd_make *b, const struct vd_fusion *f)
     const struct vd_node *q = &g->node[f->rest_q], *dq = &g->node[f->rest_dq];
     struct vd_stream_value like = b->s->value[from];
     struct vd_stream_op *o;
-    like.bytes = like.segments = true;
+    like.bytes = true;
     like.zp = byte_value(g->value[q->in[2]].constant);
     const int out = vd_make_map(b, VD_ROW_REST, from, &like, &o);
     if (out < 0)
         return out;
+    b->s->value[out].segments = true;
     o->zp = like.zp;
     o->rest_scale = *(const float *)g->value[q->in[1]].constant->data;
     o->q_scale = *(const float *)g->value[dq->in[1]].constant->data;
@@ -133,7 +134,6 @@ int vd_make_second(struct vd_make *b, struct vd_stream_op *o, int value, const s
     o->skips = b->s->value[value].segments && positive(scale, w->shape.oc) && positive(o->conv.tail.scale, w->shape.oc);
     const struct vd_stream_value like = b->s->value[o->out];
     const int temp = vd_make_value(b, &like);
-    b->s->value[temp].segments = false;
     o->temp = temp;
     return 0;
 }

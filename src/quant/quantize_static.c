@@ -544,7 +544,7 @@ static int check_source(const struct vd_onnx_model *in, const struct vd_static_o
             return vd_fail(ENOTSUP, "already quantised: node %s is %s; quantise the fp32 file instead", vd_static_label(&in->node[i]), op);
     }
     *nodes = (size_t)in->n_node;
-    if (o->qoperator && (o->float_sums || o->two_bytes))
+    if (o->qoperator && (o->float_sums || o->two_bytes || o->tails || o->tails_all))
         return vd_fail(EINVAL, "float sums and inputs of two bytes are written in the QDQ form: leave out --format qoperator, or them");
     if (in->opset < (o->per_tensor ? 10 : 13))
         return vd_fail(ENOTSUP, "the model's opset is %d, and %s came with opset %d: export it again with opset 13 or later%s", in->opset,

@@ -27,6 +27,7 @@ struct vd_static_opts {
     const bool *fp32;      /* by node of the model: left as it is; NULL: none */
     const bool *two_bytes; /* by node: a Conv that reads its input in two bytes; NULL: none */
     const bool *tails;     /* by node: a Conv that reads what lies outside the range of its input in a second byte; NULL: none */
+    bool tails_all;        /* every Conv whose input a node writes and nobody else has to read in 8 bits; with float_sums */
     const struct vd_static_override *override; int n_override;
     const char *source_sha256; /* recorded in metadata_props; NULL: not recorded */
 };
@@ -39,7 +40,7 @@ struct vd_static_layer { /* one Conv, Gemm or MatMul */
     const char *why_fp32;  /* NULL: quantised */
     float in_lo, in_hi;    /* range of its first input */
     double clipped;        /* share of that input's calibrated values outside it */
-    bool two_bytes;        /* its input is two bytes an element */
+    bool two_bytes, tails; /* its input is two bytes an element; of them the second for what lies outside the range */
     bool float_out;        /* its output is not quantised again, since only float operators read it */
     double bias_shift;     /* the greatest bias correction of its channels, over the bias step */
     size_t pairs; int worst_pair; /* weight pairs that saturate vpmaddubsw (vd_weights_pairs), of signed weights */
@@ -61,13 +62,16 @@ struct vd_static_report {
  * A Conv of o->two_bytes is the sum of two ConvInteger with the same weights: of its input in bytes of a range VD_STATIC_ROOM times that which was
  * seen, and of what that rounding left, in bytes of 1/255 of the first step. What wrote the input keeps it in float.
  *
+ * A Conv of o->tails, likewise, of its input in bytes of the range itself, and of what that rounding left in steps VD_STATIC_TAIL times as long: zero
+ * where the value was in the range, since half a step is nothing then. A value both of two_bytes and of tails is of two_bytes.
+ *
  * Activations: uint8, range [lo, hi] with 0 in it, scale = float32((hi - lo) / 255), zero point rint(-lo / scale). Weights: int8, symmetric, as
  * vd_weights_quantize(); uint8 with zero point 128 in ConvInteger. Bias: int32, rint(b / (x_scale * w_scale)); where that would be over 2^30 the
  * channel's weight scale grows until it is not. Bias correction: the mean of the input's channels times what rounding did to the
  * weights is taken off the bias (Nagel et al., Data-Free Quantization, 2019, section 4.2, with means that were seen).
  *
  * -EBADMSG, -ENOTSUP: as vd_quantize_dynamic(); also opset under 13 without per_tensor, under 10; -EINVAL: the calibration lacks a tensor, an
- * override names none, or two_bytes or float_sums with qoperator. out shares in's strings and bytes. On failure out is empty. */
+ * override names none, or two_bytes, tails or float_sums with qoperator. out shares in's strings and bytes. On failure out is empty. */
 int vd_quantize_static(const struct vd_onnx_model *in, const struct vd_static_opts *o, struct vd_onnx_model *out, struct vd_static_report *rep);
 
 /* equalize.c: cross-layer equalisation. Tensors that only Conv write and only Conv, Add, Relu, LeakyRelu, MaxPool and average pools read are groups

@@ -242,7 +242,25 @@ static bool clamp_bounds(const struct vd_static *s, const struct vd_onnx_node *n
     return *lo <= 0 && *hi >= 0 && *lo < *hi; /* false for NaN */
 }
 
-static bool in_two_bytes(const struct vd_static *s, int i) { return (s->o->two_bytes && s->o->two_bytes[i]) || (s->o->tails && s->o->tails[i]); }
+static bool in_two_bytes(const struct vd_static *s, int i)
+{
+    return (s->o->two_bytes && s->o->two_bytes[i]) || (s->o->tails && s->o->tails[i]) ||
+           (s->o->tails_all && s->node[i].kind == VD_STATIC_CONV && s->value[s->node[i].in[0]].can_tails);
+}
+
+/* Values that may have tails: a node writes them, and who reads them is a Conv, or reads floats. */
+static void find_tails(struct vd_static *s)
+{
+    for (int v = 0; s->o->tails_all && v < s->n_value; v++)
+        s->value[v].can_tails = s->value[v].producer >= 0;
+    for (int i = 0; s->o->tails_all && i < s->in->n_node; i++) {
+        const struct vd_onnx_node *n = &s->in->node[i];
+        const enum vd_static_kind k = s->node[i].kind;
+        for (int x = 0; x < n->n_in; x++)
+            if (s->node[i].in[x] >= 0 && !(k == VD_STATIC_CONV && x == 0) && k != VD_STATIC_FLOAT && !is_op(n, "Add") && !is_clamp(n))
+                s->value[s->node[i].in[x]].can_tails = false;
+    }
+}
 
 /* v must not be rounded before it is read: a layer has it in two bytes, or sums are float and somebody reads it so. After choose(). */
 static bool stays_float(const struct vd_static *s, int v)
@@ -423,6 +441,7 @@ static void list_layers(struct vd_static *s)
         struct vd_static_layer *l = &s->rep->layer[s->rep->n_layer++];
         *l = (struct vd_static_layer){.node = i, .name = vd_static_label(n), .op = n->op_type, .weights = w ? w->count : 0, .why_fp32 = s->node[i].why,
                                       .float_out = s->node[i].float_out, .two_bytes = s->node[i].quantised && s->value[s->node[i].in[0]].two_bytes};
+        l->tails = l->two_bytes && !s->value[s->node[i].in[0]].fine;
         const struct vd_static_value *x = &s->value[s->node[i].in[0]];
         if (x->seen && s->node[i].quantised && s->node[i].split < 0) {
             const struct vd_static_value *r = vd_static_root(s, s->node[i].in[0]);
@@ -439,6 +458,7 @@ int vd_static_plan(struct vd_static *s)
     int rc = know_values(s);
     if (rc)
         return rc;
+    find_tails(s);
     choose(s);
     if ((rc = s->r.rc))
         return rc;

@@ -25,6 +25,7 @@ struct vd_static_value {
     const struct vd_calib_tensor *seen;
     bool wanted;         /* something reads it in 8 bits */
     bool two_bytes;      /* in twice 8 bits, by every layer that reads it */
+    bool can_tails;      /* tails_all: readers are layers that can read it so, or read floats */
     bool fine;           /* two_bytes: the first is coarse and the second what it left; else the second is for what lies outside the range */
     bool through;        /* a Relu or Clip alone reads it, whose result is wanted */
     bool bytes_first;    /* what writes it writes bytes: everybody else reads them dequantised */

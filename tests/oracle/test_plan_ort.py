@@ -253,6 +253,64 @@ def test_dynamic_pattern(tmp_path, case):
     check(tmp_path, m, {"x": x}, True)
 
 
+def static_product(n, q, zp, w, wz, scale, attrs):
+    return n.node("Mul", [n.node("Cast", [n.node("ConvInteger", [q, w, zp, wz], **attrs)], to=T.FLOAT), n.const(scale)])
+
+
+@pytest.mark.parametrize("case", range(40))
+def test_static_products(tmp_path, case):
+    """ConvInteger with constant scales, one product or two: the second of what rounding left (finer steps, or coarse ones that have only what lies
+    outside the first's range), or of another tensor; with bias, clamps, residual. Bits of the operators one by one."""
+    rng = rng_of(700 + case)
+    n = Net(rng)
+    xt = [np.uint8, np.uint8, np.int8][case % 3]
+    ch, oc = [(1, 16), (16, 1), (3, 5), (16, 16), (20, 20), (8, 8)][case % 6]
+    attrs = geometry(rng) if case % 4 == 1 else dict(kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    if case % 6 == 5:
+        attrs["group"] = ch
+    size = [1 + case % 5 // 4, ch, *(sizes(rng, attrs) if case % 4 == 1 else [int(rng.integers(1, 30)), int(rng.integers(1, 200))])]
+    byte = lambda t: n.const(np.array(rng.integers(np.iinfo(t).min, np.iinfo(t).max + 1), t))
+    w = n.const(rng.integers(-127, 128, (oc, 1 if "group" in attrs else ch, *attrs["kernel_shape"])).astype(np.int8))
+    wz, zp, step = n.const(np.int8(0)), byte(xt), np.float32(0.02)
+    scales = (rng.uniform(0.5, 1, (1, oc, 1, 1) if case % 7 else ()) * 0.001).astype(np.float32)
+    q = n.node("QuantizeLinear", ["x", n.const(step), zp])
+    if case % 3 == 2:
+        zp = n.const(nh.to_array(next(i for i in n.inits if i.name == zp)).copy())  # the same number by another name
+        q = n.node("QuantizeLinear", ["x", n.const(step), zp])
+    y = static_product(n, q, zp, w, wz, scales, attrs)
+    if case % 2:
+        y = n.node("Add", [y, n.const(rng.standard_normal((oc, 1, 1)).astype(np.float32))])
+    ratio = [16, 16, 1 / 255, 4, 64, 1][case // 3 % 6]
+    kind = case % 5
+    if kind:
+        zp2 = n.const(np.array(128 if xt == np.uint8 else 0, xt)) if case % 8 else byte(xt)
+        other = "x2" if kind == 4 else n.node("Sub", ["x", n.node("DequantizeLinear", [q, n.const(step), zp])])
+        if kind != 4:
+            dq = n.nodes[-2]
+            dq.input[1] = next(m for m in n.nodes if m.op_type == "QuantizeLinear" and m.output[0] == q).input[1]
+        q2 = n.node("QuantizeLinear", [other, n.const(np.float32(step * ratio)), zp2])
+        w2 = w if case % 10 < 6 else n.const(rng.integers(-127, 128, (oc, 1 if "group" in attrs else ch, *attrs["kernel_shape"])).astype(np.int8))
+        second = static_product(n, q2, zp2, w2, wz, scales * np.float32(ratio) * np.float32(-1 if case == 33 else 1), attrs)
+        y = n.node("Add", [y, second] if case % 4 else [second, y])
+    outs = ["y"]
+    if case % 3 == 0:
+        y = n.node("Relu", [y])
+    if case % 9 == 4:
+        n.nodes.append(h.make_node("Identity", [y], ["mid"]))
+        outs.append("mid")
+    if ch == oc and case % 4 != 1:
+        y = n.node("Add", [y, "x"] if case % 2 else ["x", y])
+        if case % 3 == 1:
+            y = n.node("Clip", [y, n.const(np.float32(-0.5)), n.const(np.float32(1.25))])
+    n.nodes.append(h.make_node("Identity", [y], ["y"]))
+    x2 = ["x2"] if kind == 4 else []
+    m = n.model([h.make_tensor_value_info(i, T.FLOAT, size) for i in ["x", *x2]], [h.make_tensor_value_info(o, T.FLOAT, [None] * 4) for o in outs])
+    feeds = {i: rng.standard_normal(size).astype(np.float32) * np.where(rng.random(size) < 0.01, 20, 0.5).astype(np.float32) for i in ["x", *x2]}
+    check(tmp_path, m, feeds, True)
+    steps = subprocess.run([BIN, "inspect", str(tmp_path / "m.onnx")], capture_output=True, text=True).stdout
+    assert ", 1 steps," in steps or ", 1 step," in steps or len(outs) > 1, steps
+
+
 @pytest.mark.parametrize("case", range(8))
 def test_conv_f16(tmp_path, case):
     """Stored in float16, computed in float32, rounded once: at most one step of float16 from ONNX Runtime's."""

@@ -21,7 +21,8 @@ SOURCE = Path(os.environ["VMAF_DNN_SOURCE"])
 FILTER = SOURCE / "model/tiny/learned_filter_v1.onnx"
 FORMS = [(), ("--format", "qoperator"), ("--per-tensor",), ("--format", "qoperator", "--per-tensor"), ("--equalize", "off"), ("--method", "minmax"),
          ("--method", "mse"), ("--method", "entropy"), ("--method", "average"), ("--bias-correction", "off"),
-         ("--sums", "float"), ("--two-bytes", "sums", "--margin", "2")]
+         ("--sums", "float"), ("--two-bytes", "sums", "--margin", "2"),
+         ("--tails", "all", "--method", "percentile", "--percentile", "99.9")]
 
 
 def command(*argv, code=0, **more):
@@ -342,11 +343,38 @@ def test_two_bytes(clips, tmp_path):
     assert outside["all"] < outside["bytes"] / 4 and outside["sums"] < outside["bytes"]
 
 
+def test_tails(clips, tmp_path):
+    """A range of nearly all values: close to fp32 as one that holds all is not, and not lost outside it. Every bit is ONNX Runtime's."""
+    m = tmp_path / "m.onnx"
+    onnx.save(static_models.residual(), m)
+    convs = [n.name for n in onnx.load(m).graph.node if n.op_type == "Conv"]
+    command("calibrate", m, *clips, "-o", tmp_path / "c.json")
+    narrow = ("--method", "percentile", "--percentile", "99.9")
+    forms = {"bytes": ("--sums", "float"), "narrow": ("--sums", "float", *narrow), "tails": ("--tails", "all", *narrow), "one": ("--tails", convs[-1])}
+    noise = np.random.default_rng(3).random((1, 1, 48, 64), dtype=np.float32)
+    error, outside = {}, {}
+    for name, form in forms.items():
+        q = tmp_path / f"{name}.onnx"
+        r = command("quantize", "static", m, "--calibration", tmp_path / "c.json", "-o", q, *form)
+        convolutions_are_integer(q)
+        assert r.out.count("its tails in") == {"bytes": 0, "narrow": 0, "tails": 5, "one": 1}[name]
+        fp32 = ort_session(m)
+        for into, x in ((error, picture(5)[None, None]), (outside, noise)):
+            b = Session(q).run({"x": x})[0]
+            assert name != "tails" or b.tobytes() == ort_session(q, False).run(None, {"x": x})[0].tobytes()
+            into[name] = np.square(fp32.run(None, {"x": x})[0] - b).mean()
+    assert error["tails"] < error["bytes"] and error["tails"] < error["narrow"]
+    assert outside["tails"] < outside["bytes"] / 2 and outside["tails"] < outside["narrow"] / 4
+    r = subprocess.run([BIN, "inspect", str(tmp_path / "tails.onnx")], capture_output=True, text=True)
+    assert ", 1 steps," in r.stdout, r.stdout
+
+
 def test_two_bytes_refused(model, clips, tmp_path):
     command("calibrate", model, clips[0], "-o", tmp_path / "c.json")
     how = ("quantize", "static", model, "--calibration", tmp_path / "c.json", "-o", tmp_path / "no.onnx")
     assert "no such node" in command(*how, "--two-bytes", "zzz", code=2).err
     assert "QDQ" in command(*how, "--sums", "float", "--format", "qoperator", code=2).err
+    assert "QDQ" in command(*how, "--tails", "all", "--format", "qoperator", code=2).err
     assert "number from 1" in command(*how, "--margin", "0.5", code=2).err
     for n in onnx.load(model).graph.node:
         if n.op_type in ("Gemm", "MatMul"):
