@@ -12,7 +12,7 @@
 #include "quant/weights.h"
 
 /* Most nodes, initialisers and names that one node brings with it: two convolutions of 5 nodes, or a layer with its input and output. */
-enum { NODES_EACH = 18, INITS_EACH = 14, NAMES_EACH = 48 };
+enum { NODES_EACH = 19, INITS_EACH = 16, NAMES_EACH = 52 };
 
 #define text(s, ...) vd_rewrite_text(&(s)->r, __VA_ARGS__)
 #define node(s, ...) vd_rewrite_node(&(s)->r, __VA_ARGS__)
@@ -90,18 +90,54 @@ static const char *raw_name(struct vd_static *s, int v)
     struct vd_static_value *x = &s->value[v];
     if (x->is_out && x->bytes_first)
         x->raw = fresh(s, text(s, "%s_raw", x->name));
-    return x->raw;
+    return vd_static_must_clamp(s, v) ? x->free = fresh(s, text(s, "%s_free", x->name)) : x->raw;
 }
 
 static const char *bytes_name(struct vd_static *s, int v)
 {
     struct vd_static_value *x = &s->value[v];
-    return x->q = fresh(s, text(s, "%s_q", x->name));
+    x->q = fresh(s, text(s, "%s_q", x->name));
+    return vd_static_must_clamp(s, v) ? x->free = fresh(s, text(s, "%s_free", x->name)) : x->q;
+}
+
+static const char *bound(struct vd_static *s, int v, bool high)
+{
+    const struct vd_static_value *x = &s->value[v];
+    const float f = high ? x->clamp_hi : x->clamp_lo;
+    const uint8_t b = (uint8_t)vd_static_byte(vd_static_root(s, v), f);
+    const char *name = text(s, "%s_%s", x->name, high ? "max" : "min");
+    return x->q ? scalar(s, name, VD_U8, &b, 1) : scalar(s, name, VD_F32, &f, sizeof(f));
+}
+
+/* The clamp whose work the range of v does not do: where the range is shared, longer than what was seen, or given. */
+static void clamp(struct vd_static *s, int v)
+{
+    const struct vd_static_value *x = &s->value[v];
+    const char *out = x->q ? x->q : x->raw;
+    if (!x->q && x->clamp_lo == 0 && x->clamp_hi == FLT_MAX) {
+        node(s, "Relu", "", VD_NAMES(x->free), VD_NAMES(out));
+    } else if (s->in->opset >= (x->q ? 12 : 11)) {
+        node(s, "Clip", "", VD_NAMES(x->free, bound(s, v, false), bound(s, v, true)), VD_NAMES(out));
+    } else if (!x->q) {
+        struct vd_onnx_attr *a = arena(s, 2, sizeof(*a));
+        struct vd_onnx_node *made = node(s, "Clip", "", VD_NAMES(x->free), VD_NAMES(out));
+        if (a) {
+            a[0] = (struct vd_onnx_attr){.name = "min", .type = VD_ATTR_FLOAT, .v.f = x->clamp_lo};
+            a[1] = (struct vd_onnx_attr){.name = "max", .type = VD_ATTR_FLOAT, .v.f = x->clamp_hi};
+            made->attr = a;
+            made->n_attr = 2;
+        }
+    } else if (!s->r.rc) {
+        s->r.rc = vd_fail(ENOTSUP, "%s is a clamp of bytes, which came with opset 12, and the model's is %d: leave out --format qoperator, or export it again",
+                          x->name, s->in->opset);
+    }
 }
 
 /* v was written as floats, or as bytes: its other forms. */
 static void wrote(struct vd_static *s, int v)
 {
+    if (s->value[v].free)
+        clamp(s, v);
     if (s->value[v].bytes_first)
         quantize(s, v);
     if (s->value[v].bytes_first && s->value[v].is_out)

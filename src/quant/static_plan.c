@@ -322,6 +322,10 @@ static void fold(struct vd_static *s)
             if (c < 0 || !is_clamp(&s->in->node[c]) || !s->node[c].quantised || s->node[c].in[0] != p->result ||
                 !clamp_bounds(s, &s->in->node[c], &lo, &hi) || stays_float(s, s->node[c].result))
                 break;
+            struct vd_static_value *to = &s->value[s->node[c].result];
+            to->clamp_lo = v->clamped ? fmaxf(v->clamp_lo, lo) : lo; /* both hold 0 */
+            to->clamp_hi = v->clamped ? fminf(v->clamp_hi, hi) : hi;
+            to->clamped = true;
             s->node[c].dropped = true;
             p->result = s->node[c].result;
         }
@@ -361,6 +365,28 @@ static void tails(struct vd_static *s)
     for (int i = 0; i < s->in->n_node; i++)
         if (s->node[i].quantised && !s->node[i].dropped && !s->node[i].float_out && s->node[i].kind != VD_STATIC_PRODUCT && !stays_float(s, s->node[i].result))
             s->value[s->node[i].result].bytes_first = true;
+}
+
+int vd_static_byte(const struct vd_static_value *r, float x)
+{
+    const float q = rintf(x / r->scale) + (float)r->zp;
+    return q < 0 ? 0 : q > 255 ? 255 : (int)q;
+}
+
+bool vd_static_must_clamp(struct vd_static *s, int v)
+{
+    const struct vd_static_value *x = &s->value[v], *r = vd_static_root(s, v);
+    if (!x->clamped)
+        return false;
+    if (!x->bytes_first) {
+        for (int i = 0; i < s->in->n_node; i++)
+            for (int k = 0; k < s->in->node[i].n_in; k++)
+                if (s->node[i].in[k] == v && !s->node[i].quantised && !s->node[i].dropped)
+                    return true;
+        if (x->is_out)
+            return true;
+    }
+    return vd_static_byte(r, x->clamp_lo) > 0 || vd_static_byte(r, x->clamp_hi) < 255;
 }
 
 /* --- scales */

@@ -33,8 +33,11 @@ struct vd_static_value {
     float lo, hi, scale; /* of a root, when wanted */
     int zp;
     bool forced;         /* an override gave scale and zero point */
+    bool clamped;        /* a Relu or Clip was folded into what writes it: */
+    float clamp_lo, clamp_hi;
     /* names, once they are written */
     const char *raw, *q, *dq, *scale_name, *zp_name, *rest; /* rest: the second of two bytes */
+    const char *free; /* what is to be clamped, where the range does not do it */
 };
 
 struct vd_static_node {
@@ -62,6 +65,10 @@ struct vd_static {
 /* After vd_rewrite_begin(). Value, node and the report's layers are in the new model's arena. */
 int vd_static_plan(struct vd_static *s);
 struct vd_static_value *vd_static_root(struct vd_static *s, int v);
+/* The clamp that was folded into v's writer is more than the ends of its range do, or somebody reads v in float. */
+bool vd_static_must_clamp(struct vd_static *s, int v);
+/* The byte that stands for x in r's range. */
+int vd_static_byte(const struct vd_static_value *r, float x);
 const char *vd_static_label(const struct vd_onnx_node *n);
 
 #endif

@@ -68,6 +68,19 @@ def branches(opset=17):
     return b.model(b.conv(x, 2, 2))
 
 
+def clamps(opset=17):
+    """Relu and Clip that the range of what they write does not do by itself: it is shared with negative values, or read in float too."""
+    b = Builder(5, opset=opset)
+    six = b.const(np.float32(-0.3)), b.const(np.float32(0.6))
+    x = b.node("Concat", b.node("Relu", b.conv("x", 1, 4, gain=2)), b.conv("x", 1, 4, gain=2), b.node("Clip", b.conv("x", 1, 4, gain=2), *six), axis=1)
+    x = b.node("Clip", b.conv(x, 12, 8), *six)
+    x = b.node("Flatten", b.node("GlobalAveragePool", b.node("Relu", b.conv(x, 8, 12, gain=2))))
+    w = b.const(b.rng.normal(0, 0.8, (12, 6)).astype(np.float32))
+    x = b.node("Relu", b.node("Gemm", x, w, b.const(b.rng.normal(0, 0.1, 6).astype(np.float32))))
+    both = b.node("MatMul", x, b.const(b.rng.normal(0, 0.5, (6, 2)).astype(np.float32))), b.node("MatMul", b.node("Exp", x), b.const(b.rng.normal(0, 0.5, (6, 2)).astype(np.float32)))
+    return b.model(b.node("Add", *both), 2)
+
+
 def collapsing():
     """Depthwise, with channels from 1/100 to 30: one scale for all weights of a layer leaves nothing of the small ones, which the next
     layer brings up again."""

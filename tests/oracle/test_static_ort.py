@@ -60,7 +60,7 @@ def clips(tmp_path_factory):
     return [y4m(folder / f"{i}.y4m", [picture(3 * i + k) for k in range(3)]) for i in range(3)]
 
 
-@pytest.fixture(scope="module", params=["residual", "score", "branches"])
+@pytest.fixture(scope="module", params=["residual", "score", "branches", "clamps"])
 def model(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / f"{request.param}.onnx"
     onnx.save(getattr(static_models, request.param)(), path)
@@ -75,6 +75,8 @@ def convolutions_are_integer(path):
         if n.op_type == "Conv":
             assert all(made[i].op_type == "DequantizeLinear" for i in n.input), n.name
             readers = [r for r in m.graph.node if n.output[0] in r.input]
+            if readers[0].op_type in ("Relu", "Clip"):
+                readers = [r for r in m.graph.node if readers[0].output[0] in r.input]
             assert [r.op_type for r in readers] == ["QuantizeLinear"], n.name
 
 
@@ -93,6 +95,29 @@ def test_opens_and_agrees(model, clips, tmp_path, form):
         assert np.allclose(a, b, rtol=0, atol=2e-6 * max(1, np.abs(a).max())), np.abs(a - b).max()
         worst, signal = worst + np.square(f - a).sum(), signal + np.square(f).sum()
     assert 10 * np.log10(signal / worst) > (10 if "--per-tensor" in form else 17)
+
+
+@pytest.mark.parametrize("opset", [10, 12, 17])
+@pytest.mark.parametrize("form", [(), ("--format", "qoperator")], ids=" ".join)
+def test_clamps_stay(clips, tmp_path, form, opset):
+    """A Relu whose range is given with negative values, and a Clip whose range has a margin, clamp all the same."""
+    b = static_models.Builder(6, opset=opset)
+    bounds = [b.const(np.float32(v)) for v in (0, 0.4)] if opset > 10 else []
+    r = b.node("Relu", b.conv("x", 1, 6, gain=3))
+    c = b.node("Clip", b.conv(r, 6, 6, gain=3), *bounds, **({} if bounds else {"min": 0.0, "max": 0.4}))
+    m = b.model(b.conv(c, 6, 1))
+    onnx.save(m, tmp_path / "m.onnx")
+    (tmp_path / "o.json").write_text(json.dumps({r: {"symmetric": True}}))
+    argv = ["quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", "--overrides", tmp_path / "o.json", "--margin", 1.5, "--equalize",
+            "off", *(["--per-tensor"] if opset < 13 else []), *form]
+    if form and opset < 12:
+        assert "clamp of bytes, which came with opset 12" in command(*argv, code=4).err
+        return
+    command(*argv)
+    convolutions_are_integer(tmp_path / "q.onnx")
+    x = picture(3)[None, None]
+    f, a, h = ort_session(tmp_path / "m.onnx").run(None, {"x": x})[0], ort_session(tmp_path / "q.onnx").run(None, {"x": x})[0], Session(tmp_path / "q.onnx").run({"x": x})[0]
+    assert np.allclose(a, h, rtol=0, atol=2e-6) and np.corrcoef(f.ravel(), a.ravel())[0, 1] > 0.99
 
 
 def test_integers_in_onnx_runtime(clips, tmp_path):
