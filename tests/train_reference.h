@@ -24,6 +24,10 @@ struct ref {
     int n_weight;
     struct ref_tensor t[256];
     int n;
+    /* Quantisation-aware: made is called for each value, which it may change or make another of; read says which tensor a node reads. NULL: neither. */
+    void (*made)(struct ref *r, int tensor);
+    const char *(*read)(struct ref *r, const struct vd_onnx_node *n, const char *name);
+    void *arg;
 };
 
 static inline real *ref_get(const struct ref *r, const char *name)
@@ -59,9 +63,14 @@ static inline int64_t ref_attr(const struct vd_onnx_node *n, const char *name, i
 
 #define REF_AT(t, n_, c_, y_, x_) (t)->v[(((n_) * (t)->c + (c_)) * (t)->h + (y_)) * (t)->w + (x_)]
 
+static inline const struct ref_tensor *ref_input(struct ref *r, const struct vd_onnx_node *n, int i)
+{
+    return ref_value(r, r->read ? r->read(r, n, n->in[i]) : n->in[i]);
+}
+
 static inline void ref_conv(struct ref *r, const struct vd_onnx_node *n)
 {
-    const struct ref_tensor *x = ref_value(r, n->in[0]);
+    const struct ref_tensor *x = ref_input(r, n, 0);
     const struct vd_onnx_tensor *shape = vd_onnx_init(r->m, n->in[1]);
     const real *w = ref_get(r, n->in[1]), *b = n->n_in > 2 ? ref_get(r, n->in[2]) : NULL;
     const int oc = (int)shape->dim[0], ic = (int)shape->dim[1], kh = (int)shape->dim[2], kw = (int)shape->dim[3];
@@ -109,7 +118,7 @@ static inline void ref_norm(struct ref *r, const struct vd_onnx_node *n)
 static inline void ref_node(struct ref *r, const struct vd_onnx_node *n, bool last)
 {
     const char *op = n->op_type;
-    const struct ref_tensor *x = ref_value(r, n->in[0]);
+    const struct ref_tensor *x = ref_input(r, n, 0);
     if (!strcmp(op, "Conv")) {
         ref_conv(r, n);
     } else if (!strcmp(op, "BatchNormalization")) {
@@ -128,7 +137,7 @@ static inline void ref_node(struct ref *r, const struct vd_onnx_node *n, bool la
                 y->v[i] += x->v[i / oc * x->c + c] * w[i % oc * x->c + c];
         }
     } else {
-        const struct ref_tensor *b = !strcmp(op, "Add") ? ref_value(r, n->in[1]) : NULL;
+        const struct ref_tensor *b = !strcmp(op, "Add") ? ref_input(r, n, 1) : NULL;
         const real lo = !strcmp(op, "Relu") ? 0 : !strcmp(op, "Clip") && !last ? (real)vd_onnx_f32(vd_onnx_init(r->m, n->in[1]), 0) : -INFINITY;
         const real hi = !strcmp(op, "Clip") && !last ? (real)vd_onnx_f32(vd_onnx_init(r->m, n->in[2]), 0) : INFINITY;
         struct ref_tensor *y = ref_new(r, n->out[0], x->n, x->c, x->h, x->w);
@@ -144,8 +153,13 @@ static inline real ref_loss(struct ref *r, const struct vd_loss *l, const float 
     struct ref_tensor *in = ref_new(r, r->m->in[0].name, batch, c, h, w);
     for (int i = 0; i < batch * c * h * w; i++)
         in->v[i] = (real)x[i];
-    for (int i = 0; i < r->m->n_node; i++)
+    if (r->made)
+        r->made(r, r->n - 1);
+    for (int i = 0; i < r->m->n_node; i++) {
         ref_node(r, &r->m->node[i], i == r->m->n_node - 1);
+        if (r->made)
+            r->made(r, r->n - 1);
+    }
     const struct ref_tensor *y = ref_value(r, r->m->out[0].name);
     const int count = y->n * y->c * y->h * y->w;
     for (int i = 0; i < count; i++) {

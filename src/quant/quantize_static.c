@@ -104,7 +104,8 @@ static const char *bound(struct vd_static *s, int v, bool high)
 {
     const struct vd_static_value *x = &s->value[v];
     const float f = high ? x->clamp_hi : x->clamp_lo;
-    const uint8_t b = (uint8_t)vd_static_byte(vd_static_root(s, v), f);
+    const struct vd_static_value *r = vd_static_root(s, v);
+    const uint8_t b = (uint8_t)vd_static_byte(r->scale, r->zp, f);
     const char *name = text(s, "%s_%s", x->name, high ? "max" : "min");
     return x->q ? scalar(s, name, VD_U8, &b, 1) : scalar(s, name, VD_F32, &f, sizeof(f));
 }
@@ -170,27 +171,11 @@ static float attr_float(const struct vd_onnx_node *n, const char *name, float fa
     return a && a->type == VD_ATTR_FLOAT ? a->v.f : fallback;
 }
 
-/* Scales of the weights for input scale sx; a channel whose bias would not fit gets a greater one, and a channel without weights one that
- * its bias likes. */
 static float *weight_scales(struct vd_static *s, const struct layer *l, float sx, bool int_bias)
 {
-    const size_t count = s->o->per_tensor ? 1 : l->m;
     float *scale = arena(s, l->m, sizeof(*scale));
-    for (size_t c = 0; scale && c < l->m; c++) {
-        float absmax = 0;
-        for (size_t i = 0; i < l->k; i++)
-            absmax = fmaxf(absmax, fabsf(l->w[c * l->k + i]));
-        const double b = int_bias && l->bias ? fabs((double)l->bias[c]) : 0;
-        scale[c] = (float)((double)absmax / 127);
-        if (scale[c] < FLT_MIN)
-            scale[c] = b > 0 ? (float)fmax((double)FLT_MIN, b / (double)sx / (1 << 20)) : 1;
-        while (b > (double)sx * (double)scale[c] * (1 << 30))
-            scale[c] = (float)(b / (double)sx / (1 << 30) * (1 + 1e-6));
-        if (count == 1)
-            scale[0] = fmaxf(scale[0], scale[c]);
-    }
-    for (size_t c = 1; scale && count == 1 && c < l->m; c++)
-        scale[c] = scale[0];
+    if (scale)
+        vd_weights_scales(l->w, l->m, l->k, int_bias ? l->bias : NULL, sx, s->o->per_tensor, scale);
     return scale;
 }
 
@@ -279,10 +264,8 @@ static const char *int_bias(struct vd_static *s, const struct layer *l, float sx
         return NULL;
     int32_t *q = arena(s, l->m, sizeof(*q));
     *steps = arena(s, l->m, sizeof(**steps));
-    for (size_t c = 0; q && *steps && c < l->m; c++) {
-        (*steps)[c] = sx * scale[c];
-        q[c] = (int32_t)rint((double)l->bias[c] / (double)(*steps)[c]); /* at most 2^30 and a little: see weight_scales() */
-    }
+    if (q && *steps)
+        vd_weights_bias(l->bias, l->m, sx, scale, *steps, q);
     const int64_t dim = (int64_t)l->m;
     return initialiser(s, fresh(s, text(s, "%s_bq", l->n->out[0])), VD_S32, 1, &dim, q);
 }
@@ -572,14 +555,13 @@ static bool reads_bytes_first(const struct vd_static *s, int i)
 
 /* --- the whole */
 
-static int check_source(const struct vd_onnx_model *in, const struct vd_static_opts *o, size_t *nodes)
+int vd_static_check(const struct vd_onnx_model *in, const struct vd_static_opts *o)
 {
     for (int i = 0; i < in->n_node; i++) {
         const char *op = in->node[i].op_type, *colon = strrchr(op, ':');
         if (strstr(op, "QuantizeLinear") || strstr(op, "DequantizeLinear") || strstr(op, "Integer") || !strncmp(colon ? colon + 1 : op, "QLinear", 7))
             return vd_fail(ENOTSUP, "already quantised: node %s is %s; quantise the fp32 file instead", vd_static_label(&in->node[i]), op);
     }
-    *nodes = (size_t)in->n_node;
     if (o->qoperator && (o->float_sums || o->two_bytes || o->tails || o->tails_all))
         return vd_fail(EINVAL, "float sums and inputs of two bytes are written in the QDQ form: leave out --format qoperator, or them");
     if (in->opset < (o->per_tensor ? 10 : 13))
@@ -592,10 +574,10 @@ static int check_source(const struct vd_onnx_model *in, const struct vd_static_o
 int vd_quantize_static(const struct vd_onnx_model *in, const struct vd_static_opts *o, struct vd_onnx_model *out, struct vd_static_report *rep)
 {
     struct vd_static s = {.in = in, .o = o, .rep = rep};
-    size_t nodes = 0;
+    const size_t nodes = (size_t)in->n_node;
     *rep = (struct vd_static_report){0};
     *out = (struct vd_onnx_model){0};
-    int rc = check_source(in, o, &nodes);
+    int rc = vd_static_check(in, o);
     if (rc)
         return rc;
     /* nodes <= VD_ONNX_MAX_COUNT: no product overflows */
@@ -617,7 +599,7 @@ int vd_quantize_static(const struct vd_onnx_model *in, const struct vd_static_op
             vd_rewrite_keep(&s.r, &in->node[i]);
         }
     }
-    const struct vd_onnx_kv meta[] = {{"vmaf_dnn.quant", "static"}, {"vmaf_dnn.version", VMAF_DNN_VERSION}, {"vmaf_dnn.source_sha256", o->source_sha256}};
+    const struct vd_onnx_kv meta[] = {{"vmaf_dnn.quant", o->qat ? "qat" : "static"}, {"vmaf_dnn.version", VMAF_DNN_VERSION}, {"vmaf_dnn.source_sha256", o->source_sha256}};
     rc = vd_rewrite_end(&s.r, meta, sizeof(meta) / sizeof(*meta));
     if (rc)
         *rep = (struct vd_static_report){0};

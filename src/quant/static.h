@@ -29,6 +29,7 @@ struct vd_static_opts {
     const bool *tails;     /* by node: a Conv that reads what lies outside the range of its input in a second byte; NULL: none */
     bool tails_all;        /* every Conv whose input a node writes and nobody else has to read in 8 bits; with float_sums */
     const struct vd_static_override *override; int n_override;
+    bool qat;              /* metadata_props say so: weights and ranges were trained for this form */
     const char *source_sha256; /* recorded in metadata_props; NULL: not recorded */
 };
 
@@ -73,6 +74,36 @@ struct vd_static_report {
  * -EBADMSG, -ENOTSUP: as vd_quantize_dynamic(); also opset under 13 without per_tensor, under 10; -EINVAL: the calibration lacks a tensor, an
  * override names none, or two_bytes, tails or float_sums with qoperator. out shares in's strings and bytes. On failure out is empty. */
 int vd_quantize_static(const struct vd_onnx_model *in, const struct vd_static_opts *o, struct vd_onnx_model *out, struct vd_static_report *rep);
+
+/* static_layout.c: where bytes lie in the static form of a model, for whoever computes as the file will (training). */
+struct vd_static_spot { /* an activation that somebody reads in bytes */
+    const char *tensor;
+    int root;              /* the spot whose range it has; its own index where it has its own */
+    bool fixed;            /* by contract */
+    float lo, hi, scale;   /* of the root */
+    int zp;
+    bool clamped;          /* a Relu or Clip is folded into what writes it: */
+    float clamp_lo, clamp_hi;
+};
+struct vd_static_step { /* a node */
+    bool quantised;        /* its activations are read in bytes */
+    bool dropped;          /* it is part of what comes before or behind it */
+    bool float_out;        /* a layer: what it writes is float */
+    int split;             /* a Conv that is spread over this Add, a node; -1 */
+};
+struct vd_static_layout {
+    struct vd_arena arena;
+    struct vd_static_spot *spot; int n_spot;
+    struct vd_static_step *step; /* by node of the model */
+    bool per_tensor;
+};
+/* Names are the model's. Errors as vd_quantize_static(); on failure l is empty. */
+int vd_static_layout(const struct vd_onnx_model *in, const struct vd_static_opts *o, struct vd_static_layout *l);
+void vd_static_layout_free(struct vd_static_layout *l);
+/* rint(x / scale) + zp, at most 255 and at least 0. */
+int vd_static_byte(float scale, int zp, float x);
+/* Scale and zero point of lo..hi, with lo <= 0 <= hi. */
+void vd_static_range(float lo, float hi, float *scale, int *zp);
 
 /* equalize.c: cross-layer equalisation. Tensors that only Conv write and only Conv, Add, Relu, LeakyRelu, MaxPool and average pools read are groups
  * of one scale for each channel: weights and bias that write channel c are multiplied by it, weights that read c divided, and the model

@@ -367,10 +367,18 @@ static void tails(struct vd_static *s)
             s->value[s->node[i].result].bytes_first = true;
 }
 
-int vd_static_byte(const struct vd_static_value *r, float x)
+int vd_static_byte(float scale, int zp, float x)
 {
-    const float q = rintf(x / r->scale) + (float)r->zp;
+    const float q = rintf(x / scale) + (float)zp;
     return q < 0 ? 0 : q > 255 ? 255 : (int)q;
+}
+
+void vd_static_range(float lo, float hi, float *scale, int *zp)
+{
+    *scale = (float)(((double)hi - (double)lo) / 255);
+    if (!(*scale >= FLT_MIN)) /* nothing but 0 was seen */
+        *scale = 1;
+    *zp = (int)fminf(255, fmaxf(0, rintf(-lo / *scale)));
 }
 
 bool vd_static_must_clamp(struct vd_static *s, int v)
@@ -386,7 +394,7 @@ bool vd_static_must_clamp(struct vd_static *s, int v)
         if (x->is_out)
             return true;
     }
-    return vd_static_byte(r, x->clamp_lo) > 0 || vd_static_byte(r, x->clamp_hi) < 255;
+    return vd_static_byte(r->scale, r->zp, x->clamp_lo) > 0 || vd_static_byte(r->scale, r->zp, x->clamp_hi) < 255;
 }
 
 /* --- scales */
@@ -448,10 +456,7 @@ static int set_scales(struct vd_static *s)
         struct vd_static_value *r = &s->value[v];
         if (r->root != v || r->forced)
             continue;
-        r->scale = (float)(((double)r->hi - (double)r->lo) / 255);
-        if (!(r->scale >= FLT_MIN)) /* nothing but 0 was seen */
-            r->scale = 1;
-        r->zp = (int)fminf(255, fmaxf(0, rintf(-r->lo / r->scale)));
+        vd_static_range(r->lo, r->hi, &r->scale, &r->zp);
     }
     return rc;
 }

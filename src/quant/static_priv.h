@@ -62,13 +62,13 @@ struct vd_static {
     const char *rest_zp;
 };
 
+/* Whether the model and the options can be at all. */
+int vd_static_check(const struct vd_onnx_model *in, const struct vd_static_opts *o);
 /* After vd_rewrite_begin(). Value, node and the report's layers are in the new model's arena. */
 int vd_static_plan(struct vd_static *s);
 struct vd_static_value *vd_static_root(struct vd_static *s, int v);
 /* The clamp that was folded into v's writer is more than the ends of its range do, or somebody reads v in float. */
 bool vd_static_must_clamp(struct vd_static *s, int v);
-/* The byte that stands for x in r's range. */
-int vd_static_byte(const struct vd_static_value *r, float x);
 const char *vd_static_label(const struct vd_onnx_node *n);
 
 #endif

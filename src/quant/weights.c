@@ -67,6 +67,33 @@ void vd_weights_round(const float *w, size_t count, size_t m, bool outer, int ty
     *sqnr_db = noise > 0 ? 10 * log10(signal / noise) : INFINITY;
 }
 
+void vd_weights_scales(const float *w, size_t m, size_t k, const float *bias, float sx, bool per_tensor, float *scale)
+{
+    for (size_t c = 0; c < m; c++) {
+        float absmax = 0;
+        for (size_t i = 0; i < k; i++)
+            absmax = fmaxf(absmax, fabsf(w[c * k + i]));
+        const double b = bias ? fabs((double)bias[c]) : 0;
+        scale[c] = (float)((double)absmax / 127);
+        if (scale[c] < FLT_MIN)
+            scale[c] = b > 0 ? (float)fmax((double)FLT_MIN, b / (double)sx / (1 << 20)) : 1;
+        while (b > (double)sx * (double)scale[c] * (1 << 30))
+            scale[c] = (float)(b / (double)sx / (1 << 30) * (1 + 1e-6));
+        if (per_tensor)
+            scale[0] = fmaxf(scale[0], scale[c]);
+    }
+    for (size_t c = 1; per_tensor && c < m; c++)
+        scale[c] = scale[0];
+}
+
+void vd_weights_bias(const float *bias, size_t m, float sx, const float *scale, float *step, int32_t *q)
+{
+    for (size_t c = 0; c < m; c++) {
+        step[c] = sx * scale[c];
+        q[c] = (int32_t)rint((double)bias[c] / (double)step[c]); /* at most 2^30 and a little: see vd_weights_scales() */
+    }
+}
+
 size_t vd_weights_pairs(const int8_t *q, size_t m, size_t k, int *worst)
 {
     size_t n = 0;

@@ -57,7 +57,7 @@ void vd_conv_forward(const struct vd_layer_call *c)
     run_pass(c->k, &p, c->w->scratch);
 }
 
-static void weight_gradient(const struct vd_layer_call *c, const struct vd_net_value *x, const struct vd_net_value *y)
+static void weight_gradient(const struct vd_layer_call *c, const struct vd_net_value *x, const struct vd_net_value *y, bool with_bias)
 {
     const struct vd_layer *l = c->l;
     const struct vd_map *in = &x->map, *out = &y->map;
@@ -69,7 +69,7 @@ static void weight_gradient(const struct vd_layer_call *c, const struct vd_net_v
             src[ky] = vd_map_row(in, data, 0, r * l->stride_y + ky * l->dilation_y - l->top) - (ptrdiff_t)l->left * (ptrdiff_t)in->lanes;
         const float *row = vd_map_row(out, g, 0, r);
         c->g->weight[l->shape.kind](&l->shape, c->slot + l->slot[0], row, out->block * sizeof(float), src, in->block * sizeof(float), out->w);
-        if (!l->bias)
+        if (!with_bias)
             continue;
         for (int b = 0; b < out->blocks; b++, row += out->block) {
             float sum[VD_LANES] = {0}, *to = c->slot + l->slot[1] + (size_t)b * VD_LANES;
@@ -100,25 +100,37 @@ static float *spread(const struct vd_layer_call *c, const struct vd_net_value *y
     return scratch;
 }
 
-void vd_conv_backward(const struct vd_layer_call *c)
+static void input_gradient(const struct vd_layer_call *c, int in, const float *src)
 {
     const struct vd_layer *l = c->l;
-    const struct vd_net_value *x = &c->value[l->in[0]], *y = &c->value[l->out];
-
-    if (l->clamp)
-        vd_clamp_mask(c);
-    weight_gradient(c, x, y);
-    if (!x->grad)
-        return;
+    const struct vd_net_value *x = &c->value[in], *y = &c->value[l->out];
     const bool strided = l->spread.c > 0;
     float *scratch = c->w->scratch;
     const struct vd_row_conv conv = {.shape = l->back, .weight = l->pack_back};
     const struct pass p = {.conv = &conv, .wino = l->wino_back, .src = strided ? &l->spread : &y->map, .dst = &x->map,
-                           .src_data = strided ? spread(c, y, scratch) : vd_value_grad(y, c->w), .dst_data = vd_value_grad(x, c->w),
+                           .src_data = (float *)(uintptr_t)src, .dst_data = vd_value_grad(x, c->w),
                            .stride_y = 1, .dilation_y = l->dilation_y, .top = (l->shape.kh - 1) * l->dilation_y - l->top,
-                           .left = (l->shape.kw - 1) * l->shape.dilation - l->left, .add = c->w->has_grad[l->in[0]]};
+                           .left = (l->shape.kw - 1) * l->shape.dilation - l->left, .add = c->w->has_grad[in]};
     run_pass(c->k, &p, strided ? scratch + l->spread.size : scratch);
-    c->w->has_grad[l->in[0]] = true;
+    c->w->has_grad[in] = true;
+}
+
+void vd_conv_backward(const struct vd_layer_call *c)
+{
+    const struct vd_layer *l = c->l;
+    const struct vd_net_value *y = &c->value[l->out];
+    const float *src = NULL;
+
+    if (l->clamp)
+        vd_clamp_mask(c);
+    for (int k = 0; k < (l->two ? 2 : 1); k++) {
+        weight_gradient(c, &c->value[l->in[k]], y, l->bias && k == 0);
+        if (!c->value[l->in[k]].grad)
+            continue;
+        if (!src)
+            src = l->spread.c > 0 ? spread(c, y, c->w->scratch) : vd_value_grad(y, c->w);
+        input_gradient(c, l->in[k], src);
+    }
 }
 
 size_t vd_conv_scratch(const struct vd_layer *l, const struct vd_net_value *value, const struct vd_kernels *k)
@@ -130,16 +142,18 @@ size_t vd_conv_scratch(const struct vd_layer *l, const struct vd_net_value *valu
 }
 
 /* The weights, and turned by half a circle with input and output channels exchanged, in the kernels' order. */
-void vd_conv_pack(struct vd_layer *l, const struct vd_kernels *k, const float *params, float *turned)
+void vd_conv_pack(struct vd_layer *l, const struct vd_kernels *k, const float *w, const float *bias, float *turned)
 {
     const struct vd_row_shape *s = &l->shape;
-    const float *w = params + l->param[0];
     const int window = s->kh * s->kw, ic = s->kind == VD_ROW_DEPTHWISE ? 1 : s->ic;
 
     assert(s->kh <= MAX_KERNEL);
-    (l->wino ? k->row.pack_wino : k->row.pack_f32[s->kind])(s, w, l->pack);
+    if (l->quant)
+        k->row.pack_u8[s->kind](&l->shape_u8, l->q, l->pack);
+    else
+        (l->wino ? k->row.pack_wino : k->row.pack_f32[s->kind])(s, w, l->pack);
     if (l->bias)
-        memcpy(l->bias, params + l->param[1], (size_t)s->oc * sizeof(float));
+        memcpy(l->bias, bias, (size_t)s->oc * sizeof(float));
     if (!l->pack_back)
         return;
     for (int o = 0; o < s->oc; o++)

@@ -10,8 +10,7 @@
 
 static size_t row_floats(const struct vd_map *m) { return (size_t)m->w * m->lanes; }
 
-/* The gradient of value `to` becomes that of value `from`, of the same shape, or grows by it. */
-static void give(const struct vd_layer_call *c, int to, int from)
+void vd_give_gradient(const struct vd_layer_call *c, int to, int from)
 {
     const struct vd_net_value *t = &c->value[to], *f = &c->value[from];
     const size_t n = row_floats(&t->map);
@@ -56,7 +55,7 @@ void vd_clamp_mask(const struct vd_layer_call *c)
 void vd_clamp_backward(const struct vd_layer_call *c)
 {
     vd_clamp_mask(c);
-    give(c, c->l->in[0], c->l->out);
+    vd_give_gradient(c, c->l->in[0], c->l->out);
 }
 
 void vd_add_forward(const struct vd_layer_call *c)
@@ -70,8 +69,8 @@ void vd_add_forward(const struct vd_layer_call *c)
 
 void vd_add_backward(const struct vd_layer_call *c)
 {
-    give(c, c->l->in[0], c->l->out);
-    give(c, c->l->in[1], c->l->out);
+    vd_give_gradient(c, c->l->in[0], c->l->out);
+    vd_give_gradient(c, c->l->in[1], c->l->out);
 }
 
 void vd_mean_forward(const struct vd_layer_call *c)

@@ -25,6 +25,14 @@ struct vd_map {
 /* slack: pixels past the right border that are read or written, never used. -ERANGE when it would be too large. */
 int vd_map_init(struct vd_map *m, int c, int h, int w, bool thin, int border, int slack);
 
+/* The same for bytes: distances and size are multiples of 64. Its border is the zero point, and is the user's to write. */
+int vd_map_init_bytes(struct vd_map *m, int c, int h, int w, bool thin, int border, int slack);
+
+static inline uint8_t *vd_map_bytes(const struct vd_map *m, uint8_t *data, int b, int y)
+{
+    return data + m->origin + (size_t)b * m->block + (ptrdiff_t)y * (ptrdiff_t)m->row;
+}
+
 /* Row y of block b at pixel 0; y may be in the border. */
 static inline float *vd_map_row(const struct vd_map *m, float *data, int b, int y)
 {

@@ -5,6 +5,7 @@
 #include "common/workers.h"
 #include "graph/graph.h"
 #include "kernels/kernels.h"
+#include "quant/static.h"
 #include "train/loss.h"
 
 /* A graph that can be trained: its float initialisers that feed Conv, Gemm and BatchNormalization are the parameters, and a step runs
@@ -18,7 +19,18 @@
  *
  * Samples are independent but for BatchNormalization and losses over a batch. Gradients are summed in the order of the samples,
  * so that a result does not depend on the number of threads. It does depend on the kernel set (fused
- * multiply-adds, Winograd). */
+ * multiply-adds, Winograd).
+ *
+ * Quantisation-aware, with opts.layout: what the static form has in bytes is in bytes here too, by the arithmetic of the file that
+ * vd_quantize_static() makes of vd_net_store() with the ranges of vd_net_ranges() and no bias correction (docs/numerics.md): the same bits, but
+ * for means that stay float. Weights are rounded with the scales that they have at each step. Gradients go straight through a rounding, and are zero
+ * where it clips (Bengio et al., 2013). Ranges are, as opts.ranges says,
+ *   learned   their scale's gradient is (rint(v) - v) inside, v in steps, and the end of the range outside (Esser et al., Learned Step Size
+ *             Quantization, ICLR 2020), their zero point's is -scale outside (Bhalgat et al., LSQ+, CVPR workshops 2020); what is learned is the
+ *             scale's logarithm (Jain et al., TQT, MLSys 2020) and the zero point's share of 255. A zero point of 0 stays, and so does the range of
+ *             a contract.
+ *   average   moving averages of the least and the greatest value of each batch (Jacob et al., CVPR 2018)
+ *   fixed     what the layout says */
 struct vd_net;
 
 /* A parameter: one initialiser. */
@@ -26,7 +38,10 @@ struct vd_net_param {
     const char *name;
     size_t offset, count; /* in vd_net_params() */
     bool decay;           /* weights; biases, scales and shifts are not decayed */
+    bool range;           /* of an activation: logarithm of the scale, zero point / 255; name is the tensor's */
 };
+
+enum vd_net_range_mode { VD_RANGES_LEARNED, VD_RANGES_AVERAGE, VD_RANGES_FIXED };
 
 struct vd_net_opts {
     int height, width;  /* of a training input */
@@ -35,6 +50,9 @@ struct vd_net_opts {
     double output_scale; /* not 0: what the net makes in training is its output divided by this, so that scores of 0 to 100 are learned as 0
                           * to 1. The last layer must be a Conv or Gemm without a clamp; its weights are divided at the start and multiplied
                           * when they are stored. */
+    const struct vd_static_layout *layout; /* quantisation-aware; of g's model, must outlive the net; NULL: in float32 */
+    enum vd_net_range_mode ranges;
+    double range_momentum; /* share of a batch in a moving average of ranges */
     double norm_momentum; /* BatchNormalization: share of the batch in the running mean and variance; 0.1 in most trainers */
 };
 
@@ -47,7 +65,7 @@ size_t vd_net_count(const struct vd_net *n);    /* parameters, in floats */
 float *vd_net_params(struct vd_net *n);         /* to be read and changed between steps */
 const float *vd_net_grads(const struct vd_net *n);
 const struct vd_net_param *vd_net_table(const struct vd_net *n, int *count);
-/* Running means and variances of the BatchNormalizations: state beside the parameters. NULL and 0 when there are none. */
+/* Running means and variances of the BatchNormalizations, moving averages of ranges: state beside the parameters. NULL and 0 when there are none. */
 double *vd_net_state(struct vd_net *n, size_t *count);
 
 size_t vd_net_input_count(const struct vd_net *n);  /* floats of one sample: C * H * W */
@@ -59,6 +77,13 @@ typedef void vd_net_draw(void *arg, uint64_t sample, float *x, float *target);
 /* Forwards over samples first..first + batch - 1, the loss (mean over the batch), and, when backward, the gradients.
  * -EDOM: the loss is not finite. */
 int vd_net_step(struct vd_net *n, vd_net_draw *draw, void *arg, uint64_t first, bool backward, double *loss);
+
+/* One sample forwards: y has vd_net_target_count() floats. Not where samples wait for each other (BatchNormalization, rank loss): -EINVAL. */
+int vd_net_forward(struct vd_net *n, const float *x, float *y);
+
+/* Ranges of the activations as overrides of the static form, one for each range; returns their number. params and state as below. out: NULL, or room
+ * for so many. */
+int vd_net_ranges(const struct vd_net *n, const float *params, const double *state, struct vd_static_override *out);
 
 /* The model with the parameters as they are now; BatchNormalization behind a convolution is folded into it, with the running
  * statistics. out shares the source's strings, owns its data, and is freed with vd_onnx_free(). The source must

@@ -27,6 +27,8 @@ static int copy_params(struct store *s)
     const struct vd_layer *scaled = vd_net_scaled(s->n);
     for (int i = 0; i < s->n->n_param; i++) {
         const struct vd_net_param *p = &s->n->param[i];
+        if (p->range)
+            continue;
         struct vd_onnx_tensor *t = find(s->out, p->name);
         float *data = vd_arena_dup(&s->out->arena, s->params + p->offset, p->count * sizeof(float));
         t->data = (const uint8_t *)data;

@@ -60,26 +60,26 @@ int vd_trainer_step(struct vd_trainer *t, vd_net_draw *draw, void *arg, int batc
         return rc;
     const float *g = vd_net_grads(t->net);
     float *w = vd_net_params(t->net);
-    const size_t n = vd_net_count(t->net);
-    double square = 0;
-    for (size_t i = 0; i < n; i++)
-        square += (double)g[i] * (double)g[i];
+    double square = 0, ranges = 0;
+    int params;
+    const struct vd_net_param *p = vd_net_table(t->net, &params);
+    for (int k = 0; k < params; k++)
+        for (size_t i = p[k].offset; i < p[k].offset + p[k].count; i++)
+            *(p[k].range ? &ranges : &square) += (double)g[i] * (double)g[i];
     *grad_norm = sqrt(square);
-    if (!isfinite(*grad_norm))
+    if (!isfinite(*grad_norm) || !isfinite(ranges))
         return vd_fail(EDOM, "the gradient is not finite: a lower learning rate, or clip_norm");
     const double scale = o->clip_norm > 0 && *grad_norm > o->clip_norm ? o->clip_norm / *grad_norm : 1, rate = vd_trainer_rate(t);
     t->step++;
     const double c1 = 1 - pow(o->beta1, (double)t->step), c2 = 1 - pow(o->beta2, (double)t->step);
-    int params;
-    const struct vd_net_param *p = vd_net_table(t->net, &params);
     for (int k = 0; k < params; k++)
         for (size_t i = p[k].offset; i < p[k].offset + p[k].count; i++) {
-            const double gi = scale * (double)g[i], m = o->beta1 * (double)t->m[i] + (1 - o->beta1) * gi,
+            const double gi = (p[k].range ? 1 : scale) * (double)g[i], m = o->beta1 * (double)t->m[i] + (1 - o->beta1) * gi,
                          v = o->beta2 * (double)t->v[i] + (1 - o->beta2) * gi * gi;
             t->m[i] = (float)m;
             t->v[i] = (float)v;
             const double kept = p[k].decay ? (double)w[i] * (1 - rate * o->weight_decay) : (double)w[i];
-            w[i] = (float)(kept - rate * (m / c1) / (sqrt(v / c2) + o->epsilon));
+            w[i] = (float)(kept - rate * (p[k].range ? o->range_rate : 1) * (m / c1) / (sqrt(v / c2) + o->epsilon));
         }
     return 0;
 }

@@ -9,7 +9,8 @@
 struct vd_train_opts {
     uint64_t steps, warmup;
     double lr, lr_end, weight_decay, beta1, beta2, epsilon;
-    double clip_norm; /* of the whole gradient; 0: not clipped */
+    double clip_norm; /* of the whole gradient but that of ranges; 0: not clipped */
+    double range_rate; /* of ranges: this times the rate */
 };
 
 struct vd_trainer {
