@@ -14,6 +14,7 @@
 #include "train_data.h"
 #include "train_export.h"
 #include "train_log.h"
+#include "train_qat.h"
 
 extern const struct vd_cmd vd_cmd_train;
 
@@ -29,6 +30,9 @@ struct job {
     struct vd_workers *workers;
     struct vd_train_data train, validation;
     struct vd_buf begin;         /* the model to begin with, as a file */
+    struct vd_buf source;        /* qat: net.from as it is */
+    struct vd_train_qat qat;
+    struct vd_train_outputs fp32; /* of the validation pictures */
     struct vd_onnx_model model;  /* that, read */
     struct vd_graph graph;
     struct vd_net *net;
@@ -86,6 +90,15 @@ static int sample_side(struct job *j, int *side)
     return 0;
 }
 
+static int begin_qat(struct job *j)
+{
+    vd_put(&j->source, j->begin.data, j->begin.size);
+    if (j->source.bad)
+        return vd_nomem(j->begin.size);
+    const int rc = vd_train_check_qat(&j->path, j->config.id, j->source.data, j->source.size);
+    return rc ? rc : vd_train_qat_begin(&j->qat, &j->config, &j->begin, &j->model, &j->train, j->kernels, j->workers);
+}
+
 static int load(struct job *j)
 {
     const struct vd_train_config *c = &j->config;
@@ -100,6 +113,8 @@ static int load(struct job *j)
         rc = vd_train_data_load(&j->validation, c, c->validation, c->n_validation, strcmp(c->kind, "nr") ? 8 : side, j->workers, "validation pictures");
     if (!rc && !c->from && !(rc = make_model(j)))
         rc = vd_onnx_read(&j->model, j->begin.data, j->begin.size);
+    if (!rc && c->qat.on)
+        rc = begin_qat(j);
     if (!rc)
         rc = vd_graph_build(&j->graph, &j->model);
     if (rc)
@@ -107,7 +122,8 @@ static int load(struct job *j)
     if (!strcmp(c->kind, "filter") && j->model.in[0].rank == 4 && j->model.in[0].dim[1] > 1)
         return vd_fail(EPERM, "a filter is trained on luma: its input has one channel, not %lld", (long long)j->model.in[0].dim[1]);
     const struct vd_net_opts o = {.height = side, .width = side, .batch = c->batch, .loss = c->loss, .norm_momentum = c->norm_momentum,
-                                  .output_scale = c->score_scale};
+                                  .output_scale = c->score_scale, .layout = c->qat.on ? &j->qat.layout : NULL, .ranges = c->qat.ranges,
+                                  .range_momentum = c->qat.range_momentum};
     rc = vd_net_create(&j->net, &j->graph, &o, j->kernels, j->workers);
     if (!rc && vd_net_target_count(j->net) != (strcmp(c->kind, "nr") ? (size_t)side * (size_t)side : 1))
         rc = vd_fail(EPERM, "the output of a %s has %zu numbers for a picture of %dx%d", c->kind, vd_net_target_count(j->net), side, side);
@@ -123,6 +139,11 @@ static void identify(struct job *j)
     crypto_hash_sha256_update(&h, j->train.digest, 32);
     crypto_hash_sha256_update(&h, j->validation.digest, 32);
     crypto_hash_sha256_update(&h, j->begin.data, j->begin.size);
+    for (int i = 0; i < j->qat.layout.n_spot; i++) { /* what a calibration file said */
+        const struct vd_static_spot *s = &j->qat.layout.spot[i];
+        const float range[3] = {s->lo, s->hi, s->scale};
+        crypto_hash_sha256_update(&h, (const unsigned char *)range, sizeof(range));
+    }
     crypto_hash_sha256_update(&h, (const unsigned char *)j->kernels->name, strlen(j->kernels->name));
     crypto_hash_sha256_final(&h, j->identity);
 }
@@ -159,32 +180,73 @@ static int resume(struct job *j)
 
 /* --- training */
 
-static int judge(struct job *j, double seconds)
+/* The file of the net as it is. */
+static int net_file(struct job *j, struct vd_buf *bytes)
 {
     struct vd_onnx_model m;
-    struct vd_buf bytes = {0};
-    struct vd_train_verdict v;
     size_t states;
     const double *state = vd_net_state(j->net, &states);
+    if (j->config.qat.on)
+        return vd_train_qat_file(&j->qat, j->net, vd_net_params(j->net), state, bytes);
     int rc = vd_net_store(j->net, vd_net_params(j->net), state, &m);
-    if (rc)
+    if (!rc) {
+        rc = vd_onnx_write(&m, bytes);
+        vd_onnx_free(&m);
+    }
+    return rc;
+}
+
+static int judge_bytes(struct job *j, struct vd_buf *bytes, struct vd_train_verdict *v)
+{
+    const int rc = vd_train_judge(&j->validation, bytes->data, bytes->size, (int)j->config.validation_crop, false, j->workers,
+                                  j->config.qat.on ? &j->fp32 : NULL, v);
+    vd_free(bytes->data);
+    *bytes = (struct vd_buf){0};
+    return rc;
+}
+
+static void say_verdict(const struct job *j, const char *what, const struct vd_train_verdict *v, bool best)
+{
+    char drop[48] = "";
+    if (v->drop >= 0)
+        snprintf(drop, sizeof(drop), "  drop %.6f", v->drop);
+    if (strcmp(j->config.kind, "nr"))
+        say(j, "%s  gain %+.3f dB (%+.2f to %+.2f)%s%s\n", what, v->gain, v->gain_min, v->gain_max, drop, best ? "  best" : "");
+    else
+        say(j, "%s  PLCC %.4f  SROCC %.4f  RMSE %.3f%s%s\n", what, v->plcc, v->srocc, v->rmse, drop, best ? "  best" : "");
+}
+
+/* The fp32 model and its static form, which training is to better. */
+static int judge_start(struct job *j)
+{
+    struct vd_train_verdict v;
+    struct vd_buf bytes = {0};
+    int rc = vd_onnx_write(&j->model, &bytes);
+    if (rc || (rc = judge_bytes(j, &bytes, &v)))
         return rc;
-    rc = vd_onnx_write(&m, &bytes);
-    vd_onnx_free(&m);
-    if (!rc)
-        rc = vd_train_judge(&j->validation, bytes.data, bytes.size, (int)j->config.validation_crop, false, j->workers, &v);
-    vd_free(bytes.data);
-    if (rc)
+    say_verdict(j, "fp32        ", &v, false);
+    if ((rc = vd_train_qat_static(&j->qat, &j->model, &bytes)) || (rc = judge_bytes(j, &bytes, &v)))
+        return rc;
+    say_verdict(j, "static      ", &v, false);
+    return 0;
+}
+
+static int judge(struct job *j, double seconds)
+{
+    struct vd_buf bytes = {0};
+    struct vd_train_verdict v;
+    char what[32];
+    int rc = net_file(j, &bytes);
+    if (rc || (rc = judge_bytes(j, &bytes, &v)))
         return rc;
     const bool best = vd_trainer_judge(&j->trainer, v.score);
-    const unsigned long long step = (unsigned long long)j->trainer.step;
     json_t *figures = strcmp(j->config.kind, "nr") ? json_pack("{s:f,s:f,s:f}", "gain_db", v.gain, "gain_min_db", v.gain_min, "gain_max_db", v.gain_max)
                                                    : json_pack("{s:f,s:f,s:f}", "plcc", v.plcc, "srocc", v.srocc, "rmse", v.rmse);
-    if (strcmp(j->config.kind, "nr"))
-        say(j, "step %7llu  gain %+.3f dB (%+.2f to %+.2f)%s\n", step, v.gain, v.gain_min, v.gain_max, best ? "  best" : "");
-    else
-        say(j, "step %7llu  PLCC %.4f  SROCC %.4f  RMSE %.3f%s\n", step, v.plcc, v.srocc, v.rmse, best ? "  best" : "");
-    return vd_train_log_add(&j->log, json_pack("{s:I,s:o,s:b,s:f}", "step", (json_int_t)step, "validation", figures, "best", best, "seconds", seconds));
+    if (v.drop >= 0)
+        json_object_set_new(figures, "drop", json_real(v.drop));
+    snprintf(what, sizeof(what), "step %7llu", (unsigned long long)j->trainer.step);
+    say_verdict(j, what, &v, best);
+    return vd_train_log_add(&j->log, json_pack("{s:I,s:o,s:b,s:f}", "step", (json_int_t)j->trainer.step, "validation", figures, "best", best, "seconds", seconds));
 }
 
 static int save(struct job *j)
@@ -206,10 +268,17 @@ static int train(struct job *j)
     int rc = 0;
     char label[96];
     vd_progress_start(&j->progress, "train", 0);
+    if (c->qat.on)
+        rc = judge_start(j);
+    if (!rc && c->qat.on && !first) /* the ranges of the calibration may be the best there are */
+        rc = judge(j, 0);
     while (!rc && t->step < c->opts.steps) {
         double loss, norm;
         const double rate = vd_trainer_rate(t);
-        if ((rc = vd_trainer_step(t, vd_train_data_draw, &j->train, c->batch, &loss, &norm)))
+        const bool teaches = c->qat.on && vd_train_qat_teaches(&j->qat);
+        if (teaches && (rc = vd_train_qat_teach(&j->qat, vd_net_target_count(j->net), t->step * (uint64_t)c->batch)))
+            break;
+        if ((rc = vd_trainer_step(t, teaches ? vd_train_qat_draw : vd_train_data_draw, teaches ? (void *)&j->qat : (void *)&j->train, c->batch, &loss, &norm)))
             break;
         const uint64_t step = t->step;
         const bool end = step == c->opts.steps, due = step % (uint64_t)c->validate_every == 0 || end;
@@ -259,10 +328,27 @@ static int confine(struct job *j)
             }
         if (c->from)
             vd_sandbox_read(&s, c->from);
+        if (c->qat.calibration)
+            vd_sandbox_read(&s, c->qat.calibration);
         vd_sandbox_read(&s, j->folder);
         vd_sandbox_write_folder(&s, j->folder);
     }
     return vd_confine(&vd_cmd_train, &s, &j->run);
+}
+
+static int finish_qat(struct job *j, const struct vd_train_export *e)
+{
+    static const char *const names[VD_QAT_FORMS] = {"fp32   ", "static ", "trained"};
+    struct vd_train_verdict v[VD_QAT_FORMS];
+    const struct vd_train_qat_export x = {.e = e, .q = &j->qat, .fp32 = j->source.data, .fp32_size = j->source.size, .model = &j->model};
+    const int rc = vd_train_export_qat(&x, v);
+    if (rc)
+        return vd_report_output(rc);
+    say(j, "best at step %llu; whole validation pictures%s:\n", (unsigned long long)j->trainer.best_step, strcmp(j->config.kind, "nr") ? ", rounded to 8 bits" : "");
+    for (int i = 0; i < VD_QAT_FORMS; i++)
+        say_verdict(j, names[i], &v[i], false);
+    say(j, "%s, %s, %s, %s\n", j->path.int8, j->path.sidecar, j->path.card, j->path.curve);
+    return VD_EXIT_OK;
 }
 
 static int run_job(struct job *j)
@@ -274,7 +360,7 @@ static int run_job(struct job *j)
         return vd_report(rc);
     if (stat(j->folder, &st) || !S_ISDIR(st.st_mode))
         return vd_usage(&vd_cmd_train, "-o %s: there is no such folder", j->folder);
-    if ((rc = vd_train_paths(&j->path, j->folder, j->config.id)))
+    if ((rc = vd_train_paths(&j->path, j->folder, j->config.id, j->config.qat.on)))
         return vd_report(rc);
     const int code = confine(j);
     if (code)
@@ -284,13 +370,20 @@ static int run_job(struct job *j)
     identify(j);
     if ((rc = resume(j)))
         return vd_report(rc);
+    size_t weights = 0;
+    int params;
+    const struct vd_net_param *param = vd_net_table(j->net, &params);
+    for (int i = 0; i < params; i++)
+        weights += param[i].range ? 0 : param[i].count;
     say(j, "%s: %zu weights; %d training and %d validation pictures%s; %llu steps of %d; kernels %s, %d threads\n", j->config.id,
-        vd_net_count(j->net), j->train.n, j->validation.n, j->train.too_small ? " (those smaller than a crop left out)" : "",
+        weights, j->train.n, j->validation.n, j->train.too_small ? " (those smaller than a crop left out)" : "",
         (unsigned long long)j->config.opts.steps, j->config.batch, j->kernels->name, vd_workers_count(j->workers));
     if ((rc = train(j)))
         return vd_report(rc);
     const struct vd_train_export e = {.config = &j->config, .path = &j->path, .net = j->net, .trainer = &j->trainer, .train = &j->train,
                                       .validation = &j->validation, .workers = j->workers, .log = &j->log};
+    if (j->config.qat.on)
+        return finish_qat(j, &e);
     if ((rc = vd_train_export(&e, &v)))
         return vd_report_output(rc);
     if (!strcmp(j->config.kind, "filter"))
@@ -311,6 +404,9 @@ static void drop(struct job *j)
     vd_graph_free(&j->graph);
     vd_onnx_free(&j->model);
     vd_free(j->begin.data);
+    vd_train_qat_free(&j->qat);
+    vd_free(j->source.data);
+    vd_free(j->fp32.v);
     vd_train_data_free(&j->train);
     vd_train_data_free(&j->validation);
     vd_workers_free(j->workers);
@@ -348,7 +444,7 @@ static int run(int argc, char **argv)
 
 const struct vd_cmd vd_cmd_train = {
     .name = "train",
-    .summary = "train a filter or a score on pictures, on the CPU",
+    .summary = "train a filter or a score on pictures, or its int8 form, on the CPU",
     .help = "Usage: vmaf-dnn train [OPTION]... CONFIG.json\n"
             "\n"
             "Train the net that CONFIG.json describes (docs/training.md has every key) and write ID.onnx, its sidecar\n"
@@ -357,6 +453,11 @@ const struct vd_cmd vd_cmd_train = {
             "A run that was stopped goes on from ID.checkpoint when the same command is given again, and ends in the\n"
             "same bytes as one that was not. The result does not depend on the number of threads. Paths in CONFIG.json\n"
             "are relative to the folder that it is in.\n"
+            "\n"
+            "With \"qat\": {...} the model of net.from is trained further with the roundings of the static form in its way\n"
+            "(quantisation-aware), and what is written is ID.int8.onnx, pinned in sidecar and registry with quant_mode qat,\n"
+            "as 'vmaf-dnn quantize' does. ID.onnx stays as it is; card, log, curve and checkpoint are ID.qat.md, .qat.jsonl,\n"
+            ".qat.svg and .qat.checkpoint. Printed beside it: what fp32 and plain static quantisation give.\n"
             "\n"
             "  -o FOLDER           where all this goes (default: the current folder)\n"
             "  --restart           begin anew, although there is a checkpoint\n"
@@ -368,7 +469,8 @@ const struct vd_cmd vd_cmd_train = {
             "Exit codes: 0 done, 2 usage, a file that is not there, or a checkpoint of another run, 3 a clip that is\n"
             "broken, 4 a configuration or a model that was refused, 5 no room or no memory.\n"
             "\n"
-            "Example:\n"
-            "  vmaf-dnn train -o out train/learned_filter_v1.json\n",
+            "Examples:\n"
+            "  vmaf-dnn train -o out train/learned_filter_v1.json\n"
+            "  vmaf-dnn train -o out train/learned_filter_v1.qat.json\n",
     .run = run,
 };

@@ -202,15 +202,64 @@ static void read_optimiser(struct reader *r, const json_t *o)
 
     if (o)
         only(r, "optimiser", o, "steps warmup rate rate_end weight_decay beta1 beta2 epsilon clip_norm");
-    t->steps = (uint64_t)whole(r, "optimiser", o, "steps", 20000, 1, 1000000000);
-    t->warmup = (uint64_t)whole(r, "optimiser", o, "warmup", 200, 0, 1000000);
-    t->lr = number(r, "optimiser", o, "rate", 2e-3, 1e-9, 10);
-    t->lr_end = number(r, "optimiser", o, "rate_end", 1e-5, 0, 10);
+    const bool qat = r->c->qat.on; /* which begins near its end */
+    t->steps = (uint64_t)whole(r, "optimiser", o, "steps", qat ? 2000 : 20000, 1, 1000000000);
+    t->warmup = (uint64_t)whole(r, "optimiser", o, "warmup", qat ? 50 : 200, 0, 1000000);
+    t->lr = number(r, "optimiser", o, "rate", qat ? 2e-4 : 2e-3, 1e-9, 10);
+    t->lr_end = number(r, "optimiser", o, "rate_end", qat ? 1e-6 : 1e-5, 0, 10);
     t->weight_decay = number(r, "optimiser", o, "weight_decay", 1e-4, 0, 1);
     t->beta1 = number(r, "optimiser", o, "beta1", 0.9, 0, 0.9999);
     t->beta2 = number(r, "optimiser", o, "beta2", 0.999, 0, 0.999999);
     t->epsilon = number(r, "optimiser", o, "epsilon", 1e-8, 1e-30, 1);
     t->clip_norm = number(r, "optimiser", o, "clip_norm", 1, 0, 1e9);
+}
+
+static bool flag(struct reader *r, const char *where, const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    if (v && !json_is_boolean(v))
+        wrong(r, where, key, "true or false is wanted");
+    return json_is_true(v);
+}
+
+static void read_qat(struct reader *r, const json_t *q)
+{
+    static const char *const modes[] = {"learned", "average", "fixed"}; /* as enum vd_net_range_mode */
+    struct vd_train_qat_config *c = &r->c->qat;
+    if (!q)
+        return;
+    c->on = true;
+    only(r, "qat", q, "ranges range_rate range_momentum calibration samples method percentile margin equalize per_tensor teacher noise exclude");
+    const char *mode = text(r, "qat", q, "ranges", false), *method = text(r, "qat", q, "method", false);
+    for (c->ranges = VD_RANGES_LEARNED; mode && c->ranges <= VD_RANGES_FIXED && strcmp(mode, modes[c->ranges]);)
+        c->ranges++;
+    if (c->ranges > VD_RANGES_FIXED)
+        wrong(r, "qat", "ranges", "learned, average or fixed is wanted");
+    c->range_rate = number(r, "qat", q, "range_rate", 1, 0, 1e6);
+    c->range_momentum = number(r, "qat", q, "range_momentum", 0.01, 0, 1);
+    c->calibration = resolve(r, "qat", "calibration", text(r, "qat", q, "calibration", false));
+    c->samples = whole(r, "qat", q, "samples", 128, 1, 1000000);
+    c->method = VD_RANGE_MSE;
+    if (method && !vd_range_method_parse(method, &c->method))
+        wrong(r, "qat", "method", "mse, percentile, minmax, entropy or average is wanted");
+    c->percentile = number(r, "qat", q, "percentile", 99.99, 50, 100);
+    c->margin = number(r, "qat", q, "margin", 1, 1, 1000);
+    c->equalize = flag(r, "qat", q, "equalize");
+    c->per_tensor = flag(r, "qat", q, "per_tensor");
+    c->teacher = number(r, "qat", q, "teacher", 0, 0, 1);
+    c->noise = number(r, "qat", q, "noise", 0, 0, 1);
+    const json_t *list = json_object_get(q, "exclude");
+    if (list && (!json_is_array(list) || json_array_size(list) > VD_TRAIN_MAX_SOURCES))
+        wrong(r, "qat", "exclude", "a list of up to 64 names of nodes is wanted");
+    for (size_t i = 0; !r->rc && i < json_array_size(list); i++) {
+        if (!json_is_string(json_array_get(list, i)))
+            wrong(r, "qat", "exclude", "names of nodes are wanted");
+        c->exclude[c->n_exclude++] = json_string_value(json_array_get(list, i));
+    }
+    if (c->calibration && c->equalize)
+        wrong(r, "qat", "equalize", "is what the calibration says, when one is given: leave it out");
+    if (!r->c->from)
+        wrong(r, "qat", "", "begins with a trained model: net must be {\"from\": \"MODEL.onnx\"}");
 }
 
 static bool right_id(const char *id)
@@ -252,7 +301,7 @@ int vd_train_config_load(const char *path, struct vd_train_config *c)
     vd_free(data);
     if (rc)
         return rc;
-    only(&r, "", c->json, "id kind license description net data crop batch seed optimiser loss norm_momentum score_scale validate_every save_every "
+    only(&r, "", c->json, "id kind license description net qat data crop batch seed optimiser loss norm_momentum score_scale validate_every save_every "
                           "log_every validation_crop");
     c->id = text(&r, "", c->json, "id", true);
     c->kind = text(&r, "", c->json, "kind", true);
@@ -263,9 +312,11 @@ int vd_train_config_load(const char *path, struct vd_train_config *c)
     if (c->kind && strcmp(c->kind, "filter") && strcmp(c->kind, "nr"))
         wrong(&r, "", "kind", "filter or nr is wanted");
     read_net(&r, json_object_get(c->json, "net"));
+    read_qat(&r, json_object_get(c->json, "qat"));
     read_data(&r, json_object_get(c->json, "data"));
     read_loss(&r, json_object_get(c->json, "loss"));
     read_optimiser(&r, json_object_get(c->json, "optimiser"));
+    c->opts.range_rate = c->qat.range_rate;
     c->crop = (int)whole(&r, "", c->json, "crop", 64, 8, 1024);
     c->batch = (int)whole(&r, "", c->json, "batch", 32, 1, 1024);
     c->seed = (uint64_t)whole(&r, "", c->json, "seed", 0, 0, 1L << 40);

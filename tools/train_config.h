@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "common/arena.h"
+#include "quant/calibration.h"
 #include "train/arch.h"
 #include "train/trainer.h"
 
@@ -19,6 +20,20 @@ struct vd_train_source {
     const char *degraded; /* the same names; NULL: made from clean, as `degrade` says */
     const char *said[2];  /* these two as the configuration has them */
     long every;           /* of a clip's frames; 1: all */
+};
+
+struct vd_train_qat_config { /* quantisation-aware training of net.from */
+    bool on;
+    enum vd_net_range_mode ranges;
+    double range_rate, range_momentum;
+    const char *calibration; /* a file of `vmaf-dnn calibrate`; NULL: samples of the training data */
+    long samples;
+    enum vd_range_method method; /* of the ranges to begin with */
+    double percentile, margin;
+    bool equalize, per_tensor;
+    double teacher;          /* share of the fp32 model's output in a target */
+    double noise;            /* share of samples that are noise, with the fp32 model's output as the target */
+    const char *exclude[VD_TRAIN_MAX_SOURCES]; int n_exclude; /* nodes that stay in fp32 */
 };
 
 struct vd_train_config {
@@ -39,6 +54,7 @@ struct vd_train_config {
     double shrink;         /* down and up again by this factor; 1: not */
     int jpeg;              /* quality; 0: none */
 
+    struct vd_train_qat_config qat;
     int crop, batch;
     uint64_t seed;
     struct vd_train_opts opts;

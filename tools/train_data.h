@@ -37,11 +37,14 @@ struct vd_train_verdict {
     double score;                              /* what is compared: more is better */
     double degraded, filtered, gain, gain_min, gain_max; /* dB of PSNR, means over pictures; filter */
     double plcc, srocc, rmse;                  /* score */
+    double drop;                               /* 1 - PLCC of the outputs against another model's; -1: there is none */
     int n;
 };
+/* Outputs of one model that those of others are held to: the first that is judged with it fills it. */
+struct vd_train_outputs { float *v; size_t n; bool filled; };
 /* The model in bytes (an ONNX file) on every picture; crop: the middle of it at most this large, 0: whole. round: results are rounded to 8
- * bits, as the filter command does. */
+ * bits, as the filter command does. against: of the same crop; may be NULL. */
 int vd_train_judge(const struct vd_train_data *d, const uint8_t *bytes, size_t size, int crop, bool round, struct vd_workers *w,
-                   struct vd_train_verdict *v);
+                   struct vd_train_outputs *against, struct vd_train_verdict *v);
 
 #endif

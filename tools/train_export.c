@@ -9,13 +9,16 @@
 #include "common/file.h"
 #include "common/mem.h"
 #include "common/status.h"
+#include "session.h"
+#include "train_qat.h"
 
-int vd_train_paths(struct vd_train_paths *p, const char *folder, const char *id)
+int vd_train_paths(struct vd_train_paths *p, const char *folder, const char *id, bool qat)
 {
-    static const char *const suffix[] = {".onnx", ".json", ".md", ".train.jsonl", ".loss.svg", ".checkpoint"};
-    char *const dst[] = {p->onnx, p->sidecar, p->card, p->log, p->curve, p->checkpoint};
+    static const char *const suffix[][2] = {{".onnx", ".onnx"}, {".int8.onnx", ".int8.onnx"}, {".json", ".json"}, {".md", ".qat.md"}, {".train.jsonl", ".qat.jsonl"},
+                                            {".loss.svg", ".qat.svg"}, {".checkpoint", ".qat.checkpoint"}};
+    char *const dst[] = {p->onnx, p->int8, p->sidecar, p->card, p->log, p->curve, p->checkpoint};
     for (size_t i = 0; i < sizeof(dst) / sizeof(dst[0]); i++)
-        if (snprintf(dst[i], VD_MAX_PATH, "%s/%s%s", folder, id, suffix[i]) >= VD_MAX_PATH)
+        if (snprintf(dst[i], VD_MAX_PATH, "%s/%s%s", folder, id, suffix[i][qat]) >= VD_MAX_PATH)
             return vd_fail(ENAMETOOLONG, "%.100s...: the folder's path is too long", folder);
     return snprintf(p->registry, VD_MAX_PATH, "%s/registry.json", folder) < VD_MAX_PATH ? 0 : vd_fail(ENAMETOOLONG, "the folder's path is too long");
 }
@@ -24,7 +27,7 @@ int vd_train_draw(const struct vd_train_log *l, const struct vd_train_config *c,
 {
     char title[128];
     const bool filter = strcmp(c->kind, "nr");
-    snprintf(title, sizeof(title), "Training of %s", c->id);
+    snprintf(title, sizeof(title), "%s of %s", c->qat.on ? "Quantisation-aware training" : "Training", c->id);
     return vd_train_log_draw(l, path, title, filter ? "gain_db" : "srocc", filter ? "validation: PSNR gain, dB" : "validation: SROCC");
 }
 
@@ -53,13 +56,13 @@ static json_t *contract(const struct vd_onnx_value *v, int side, bool filter, bo
     return o;
 }
 
-/* What row and sidecar both say. */
-static json_t *common_keys(const struct vd_train_export *e, const struct vd_onnx_model *m, const char *sha256, const char *notes)
+/* What row and sidecar both say. int8: of the int8 file; NULL: there is none. */
+static json_t *common_keys(const struct vd_train_export *e, const struct vd_onnx_model *m, const char *sha256, const char *int8, const char *notes)
 {
     char onnx[80];
     snprintf(onnx, sizeof(onnx), "%s.onnx", e->config->id);
-    return json_pack("{s:s,s:s,s:s,s:i,s:s,s:n,s:n,s:s}", "id", e->config->id, "kind", e->config->kind, "onnx", onnx, "opset", m->opset, "sha256",
-                     sha256, "quant_mode", "int8_sha256", "notes", notes);
+    return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s?,s:s?,s:s}", "id", e->config->id, "kind", e->config->kind, "onnx", onnx, "opset", m->opset, "sha256",
+                     sha256, "quant_mode", int8 ? vd_quant_mode_name(VD_QUANT_QAT) : NULL, "int8_sha256", int8, "notes", notes);
 }
 
 static json_t *sidecar(const struct vd_train_export *e, const struct vd_onnx_model *m, json_t *shared)
@@ -144,11 +147,11 @@ int vd_train_export(const struct vd_train_export *e, struct vd_train_verdict *v)
     if (rc)
         return rc;
     json_t *shared = NULL, *own = NULL;
-    if ((rc = vd_onnx_write(&m, &bytes)) || (rc = vd_train_judge(e->validation, bytes.data, bytes.size, 0, true, e->workers, v)))
+    if ((rc = vd_onnx_write(&m, &bytes)) || (rc = vd_train_judge(e->validation, bytes.data, bytes.size, 0, true, e->workers, NULL, v)))
         goto done;
     vd_sha256_hex(bytes.data, bytes.size, sha256);
     figures(e, v, notes, sizeof(notes));
-    shared = common_keys(e, &m, sha256, notes);
+    shared = common_keys(e, &m, sha256, NULL, notes);
     own = shared ? sidecar(e, &m, shared) : NULL;
     if (!own) {
         rc = vd_nomem(0);
@@ -167,5 +170,137 @@ done:
     json_decref(own);
     vd_free(bytes.data);
     vd_onnx_free(&m);
+    return rc;
+}
+
+/* --- quantisation-aware */
+
+static const struct vd_trusted nobody; /* what this command writes need not be signed yet */
+
+static int other_digest(const char *path, const struct vd_row *row, const char *sha256)
+{
+    if (!row || !row->sha256 || !strcmp(row->sha256, sha256))
+        return 0;
+    return vd_fail(EINVAL, "%s has %s with another digest than net.from has: pin that one first, or give another folder or id", path, row->onnx);
+}
+
+int vd_train_check_qat(const struct vd_train_paths *p, const char *id, const uint8_t *fp32, size_t size)
+{
+    struct vd_sidecar side;
+    struct vd_registry r;
+    char sha256[65], have[65], onnx[80];
+    uint8_t *data;
+    size_t n;
+    int rc = 0;
+    snprintf(onnx, sizeof(onnx), "%s.onnx", id);
+    vd_sha256_hex(fp32, size, sha256);
+    if (vd_file_is_regular(p->onnx) && !(rc = vd_file_read(p->onnx, VD_MAX_MODEL, &data, &n))) {
+        vd_sha256_hex(data, n, have);
+        vd_free(data);
+        if (strcmp(have, sha256))
+            rc = vd_fail(EINVAL, "%s is another model than net.from, and the int8 file would be taken for its own: give another folder, another id, or that file "
+                                 "as net.from", p->onnx);
+    }
+    if (!rc && vd_file_is_regular(p->sidecar) && !(rc = vd_sidecar_load(p->sidecar, &side))) {
+        rc = other_digest(p->sidecar, &side.row, sha256);
+        vd_sidecar_free(&side);
+    }
+    if (!rc && vd_file_is_regular(p->registry) && !(rc = vd_registry_load(p->registry, &nobody, &r))) {
+        rc = other_digest(p->registry, vd_registry_by_onnx(&r, onnx), sha256);
+        vd_registry_free(&r);
+    }
+    return rc;
+}
+
+static void put_figures(struct vd_buf *b, const struct vd_train_verdict v[VD_QAT_FORMS], bool filter)
+{
+    static const char *const names[VD_QAT_FORMS] = {"fp32", "static, same calibration", "trained (written)"};
+    put(b, filter ? "| whole validation pictures, 8 bits | gain, dB | least | most | loss, dB | drop |\n|---|---|---|---|---|---|\n"
+                  : "| validation | PLCC | SROCC | RMSE | drop |\n|---|---|---|---|---|\n");
+    for (int i = 0; i < VD_QAT_FORMS; i++) {
+        put(b, filter ? "| %s | %.3f | %.3f | %.3f | " : "| %s | %.4f | %.4f | %.3f | ", names[i], filter ? v[i].gain : v[i].plcc, filter ? v[i].gain_min : v[i].srocc,
+            filter ? v[i].gain_max : v[i].rmse);
+        if (filter)
+            put(b, i ? "%.3f | " : " | ", v[0].gain - v[i].gain);
+        put(b, i ? "%.6f |\n" : " |\n", v[i].drop);
+    }
+    put(b, "\nDrop is 1 - PLCC of the output against the fp32 model's. What counts is `vmaf-dnn gate`.\n");
+}
+
+static int write_qat_card(const struct vd_train_qat_export *x, const struct vd_train_verdict v[VD_QAT_FORMS], const char *sha256)
+{
+    const struct vd_train_config *c = x->e->config;
+    const json_t *lines = x->e->log->lines, *last = json_array_get(lines, json_array_size(lines) - 1);
+    struct vd_buf b = {0};
+    put(&b, "# %s, int8\n\nWritten by `vmaf-dnn train`, quantisation-aware: %s.onnx was trained further with the roundings of the static form in its way, and this is "
+            "the int8 file of that. Figures are measured, on data that training has not seen.\n\n", c->id, c->id);
+    put(&b, "| | |\n|---|---|\n| sha256 of %s.int8.onnx | `%s` |\n| of the fp32 model | `%s` |\n| steps | %llu of %d samples; best at %llu |\n| time | %.0f s |\n| seed | %llu |\n"
+            "| ranges | %s |\n| target | %g of the fp32 model's output, %g of the data |\n| noise | %g of the samples |\n\n",
+        c->id, sha256, x->q->source_sha256, (unsigned long long)c->opts.steps, c->batch, (unsigned long long)x->e->trainer->best_step,
+        json_number_value(json_object_get(last, "seconds")), (unsigned long long)c->seed,
+        c->qat.ranges == VD_RANGES_LEARNED ? "learned" : c->qat.ranges == VD_RANGES_AVERAGE ? "moving averages" : "of the calibration", c->qat.teacher,
+        1 - c->qat.teacher, c->qat.noise);
+    put(&b, "## Data\n\n");
+    put_sources(&b, "Training", c->train, c->n_train, x->e->train->n);
+    put_sources(&b, "Validation", c->validation, c->n_validation, x->e->validation->n);
+    put(&b, "## Figures\n\n");
+    put_figures(&b, v, strcmp(c->kind, "nr"));
+    const int rc = b.bad ? vd_nomem(b.size) : vd_file_write(x->e->path->card, b.data, b.size);
+    vd_free(b.data);
+    return rc;
+}
+
+/* File, sidecar, registry, in this order: until the last is written the digests do not agree, and nothing opens. */
+static int pin(const struct vd_train_qat_export *x, const char *sha256, const struct vd_train_verdict *v)
+{
+    const struct vd_train_paths *p = x->e->path;
+    const bool have_sidecar = vd_file_is_regular(p->sidecar);
+    struct vd_registry r = {0};
+    char notes[512], onnx[80];
+    snprintf(onnx, sizeof(onnx), "%s.onnx", x->e->config->id);
+    figures(x->e, v, notes, sizeof(notes));
+    json_t *shared = common_keys(x->e, x->model, x->q->source_sha256, sha256, notes), *own = shared ? sidecar(x->e, x->model, shared) : NULL;
+    int rc = own ? 0 : vd_nomem(0);
+    if (!rc)
+        rc = have_sidecar ? vd_sidecar_set_quant(p->sidecar, VD_QUANT_QAT, sha256) : vd_sidecar_put(p->sidecar, own);
+    if (!rc && vd_file_is_regular(p->registry) && !(rc = vd_registry_load(p->registry, &nobody, &r))) {
+        const struct vd_row *row = vd_registry_by_onnx(&r, onnx);
+        if (!(rc = other_digest(p->registry, row, x->q->source_sha256)))
+            rc = row ? vd_registry_set_quant(p->registry, onnx, VD_QUANT_QAT, sha256, p->sidecar) : vd_registry_put(p->registry, shared, p->sidecar);
+        vd_registry_free(&r);
+    }
+    json_decref(shared);
+    json_decref(own);
+    return rc ? vd_context(rc, "%s is written, but not pinned", p->int8) : 0;
+}
+
+int vd_train_export_qat(const struct vd_train_qat_export *x, struct vd_train_verdict v[VD_QAT_FORMS])
+{
+    const struct vd_train_export *e = x->e;
+    struct vd_buf bytes[VD_QAT_FORMS] = {{0}};
+    struct vd_train_outputs fp32 = {0};
+    char sha256[65];
+    int rc = vd_onnx_write(x->model, &bytes[VD_QAT_FP32]);
+    if (!rc)
+        rc = vd_train_qat_static(x->q, x->model, &bytes[VD_QAT_STATIC]);
+    if (!rc)
+        rc = vd_train_qat_file(x->q, e->net, e->trainer->best, e->trainer->best_state, &bytes[VD_QAT_TRAINED]);
+    for (int i = 0; i < VD_QAT_FORMS && !rc; i++)
+        rc = vd_train_judge(e->validation, bytes[i].data, bytes[i].size, 0, true, e->workers, &fp32, &v[i]);
+    if (!rc)
+        rc = vd_session_try(bytes[VD_QAT_TRAINED].data, bytes[VD_QAT_TRAINED].size, NULL);
+    if (!rc && !vd_file_is_regular(e->path->onnx))
+        rc = vd_file_write(e->path->onnx, x->fp32, x->fp32_size);
+    if (!rc) {
+        vd_sha256_hex(bytes[VD_QAT_TRAINED].data, bytes[VD_QAT_TRAINED].size, sha256);
+        rc = write_qat_card(x, v, sha256);
+    }
+    if (!rc)
+        rc = vd_file_write(e->path->int8, bytes[VD_QAT_TRAINED].data, bytes[VD_QAT_TRAINED].size);
+    if (!rc)
+        rc = pin(x, sha256, &v[VD_QAT_FP32]);
+    for (int i = 0; i < VD_QAT_FORMS; i++)
+        vd_free(bytes[i].data);
+    vd_free(fp32.v);
     return rc;
 }

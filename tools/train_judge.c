@@ -14,8 +14,25 @@ struct judge {
     struct vd_graph graph;
     struct vd_plan *plan;
     float *clean, *made; /* one picture */
+    double before;       /* PSNR of what the model sees */
     float *want, *got;   /* scores */
+    struct vd_train_outputs *against;
+    size_t at;           /* in them */
+    struct vd_compare held;
 };
+
+/* n outputs, as the model gives them. */
+static void hold(struct judge *j, const float *y, size_t n)
+{
+    struct vd_train_outputs *a = j->against;
+    if (!a)
+        return;
+    if (a->filled)
+        vd_compare_add(&j->held, a->v + j->at, y, n);
+    else
+        memcpy(a->v + j->at, y, n * sizeof(*y));
+    j->at += n;
+}
 
 static int run_one(struct judge *j, const struct vd_train_picture *p, int crop, int *w, int *h)
 {
@@ -34,6 +51,8 @@ static int run_one(struct judge *j, const struct vd_train_picture *p, int crop, 
             if (p->clean)
                 j->clean[to] = (float)p->clean[from] / 255;
         }
+    if (p->clean)
+        j->before = vd_psnr(x, j->clean, (size_t)*w * (size_t)*h); /* a run may write where its input was */
     return vd_plan_run(j->plan);
 }
 
@@ -47,11 +66,12 @@ static int judge_filter(struct judge *j, int crop, bool round, struct vd_train_v
         if (rc)
             return rc;
         const size_t n = (size_t)w * (size_t)h;
-        const float *y = vd_plan_output(j->plan, 0)->data, *x = vd_plan_input(j->plan, 0)->data;
+        const float *y = vd_plan_output(j->plan, 0)->data;
+        hold(j, y, n);
         for (size_t k = 0; k < n; k++)
             j->made[k] = round ? (float)(rint(fmin(1, fmax(0, (double)y[k])) * 255) / 255) : y[k];
-        const double before = vd_psnr(x, j->clean, n), after = vd_psnr(j->made, j->clean, n), gain = after - before;
-        v->degraded += before / j->d->n;
+        const double after = vd_psnr(j->made, j->clean, n), gain = after - j->before;
+        v->degraded += j->before / j->d->n;
         v->filtered += after / j->d->n;
         v->gain += gain / j->d->n;
         v->gain_min = fmin(v->gain_min, gain);
@@ -71,6 +91,7 @@ static int judge_scores(struct judge *j, struct vd_train_verdict *v)
             return rc;
         j->want[i] = j->d->picture[i].score;
         j->got[i] = *(const float *)vd_plan_output(j->plan, 0)->data;
+        hold(j, &j->got[i], 1);
     }
     vd_compare_add(&c, j->want, j->got, (size_t)j->d->n);
     v->plcc = vd_compare_plcc(&c);
@@ -81,15 +102,22 @@ static int judge_scores(struct judge *j, struct vd_train_verdict *v)
 }
 
 int vd_train_judge(const struct vd_train_data *d, const uint8_t *bytes, size_t size, int crop, bool round, struct vd_workers *w,
-                   struct vd_train_verdict *v)
+                   struct vd_train_outputs *against, struct vd_train_verdict *v)
 {
-    struct judge j = {.d = d};
+    struct judge j = {.d = d, .against = against};
     const struct vd_kernels *k;
-    size_t most = 0;
-    *v = (struct vd_train_verdict){.n = d->n};
+    size_t most = 0, all = 0;
+    *v = (struct vd_train_verdict){.n = d->n, .drop = -1};
     for (int i = 0; i < d->n; i++) {
-        const size_t n = (size_t)d->picture[i].w * (size_t)d->picture[i].h;
+        const int pw = d->picture[i].w, ph = d->picture[i].h;
+        const size_t n = (size_t)pw * (size_t)ph;
         most = n > most ? n : most;
+        all += d->picture[i].clean ? (size_t)(crop && pw > crop ? crop : pw) * (size_t)(crop && ph > crop ? crop : ph) : 1;
+    }
+    if (against && !against->v) {
+        if (!(against->v = vd_malloc(all * sizeof(float))))
+            return vd_nomem(all * sizeof(float));
+        against->n = all;
     }
     int rc = vd_onnx_read(&j.model, bytes, size);
     if (!rc)
@@ -106,6 +134,11 @@ int vd_train_judge(const struct vd_train_data *d, const uint8_t *bytes, size_t s
         rc = vd_nomem(most * sizeof(float));
     if (!rc)
         rc = d->picture[0].clean ? judge_filter(&j, crop, round, v) : judge_scores(&j, v);
+    if (!rc && against) {
+        if (against->filled)
+            v->drop = 1 - vd_compare_plcc(&j.held);
+        against->filled = true;
+    }
     vd_free(j.clean);
     vd_free(j.made);
     vd_free(j.want);
