@@ -258,11 +258,19 @@ static int pin(const struct vd_train_qat_export *x, const char *sha256, const st
     struct vd_registry r = {0};
     char notes[512], onnx[80];
     snprintf(onnx, sizeof(onnx), "%s.onnx", x->e->config->id);
-    figures(x->e, v, notes, sizeof(notes));
+    const struct vd_train_config *c = x->e->config;
+    const bool filter = strcmp(c->kind, "nr");
+    snprintf(notes, sizeof(notes), "int8 by quantisation-aware training on %d pictures; on %d validation pictures %s %.3f in fp32, %.3f in int8, drop %.6f.",
+             x->e->train->n, v->n, filter ? "mean gain dB" : "PLCC", filter ? v[VD_QAT_FP32].gain : v[VD_QAT_FP32].plcc,
+             filter ? v[VD_QAT_TRAINED].gain : v[VD_QAT_TRAINED].plcc, v[VD_QAT_TRAINED].drop);
     json_t *shared = common_keys(x->e, x->model, x->q->source_sha256, sha256, notes), *own = shared ? sidecar(x->e, x->model, shared) : NULL;
     int rc = own ? 0 : vd_nomem(0);
     if (!rc)
         rc = have_sidecar ? vd_sidecar_set_quant(p->sidecar, VD_QUANT_QAT, sha256) : vd_sidecar_put(p->sidecar, own);
+    if (!rc && c->license)
+        json_object_set_new(shared, "license", json_string(c->license));
+    if (!rc && c->description)
+        json_object_set_new(shared, "description", json_string(c->description));
     if (!rc && vd_file_is_regular(p->registry) && !(rc = vd_registry_load(p->registry, &nobody, &r))) {
         const struct vd_row *row = vd_registry_by_onnx(&r, onnx);
         if (!(rc = other_digest(p->registry, row, x->q->source_sha256)))
@@ -298,7 +306,7 @@ int vd_train_export_qat(const struct vd_train_qat_export *x, struct vd_train_ver
     if (!rc)
         rc = vd_file_write(e->path->int8, bytes[VD_QAT_TRAINED].data, bytes[VD_QAT_TRAINED].size);
     if (!rc)
-        rc = pin(x, sha256, &v[VD_QAT_FP32]);
+        rc = pin(x, sha256, v);
     for (int i = 0; i < VD_QAT_FORMS; i++)
         vd_free(bytes[i].data);
     vd_free(fp32.v);
