@@ -80,11 +80,10 @@ void vd_quant_conv_forward(const struct vd_layer_call *c)
         float *dst = vd_map_row(&y->map, bytes ? vd_value_steps(y, c->w) : vd_value_data(y, c->w), 0, r);
         for (int in = 0; in < (l->two ? 2 : 1); in++)
             conv_row(c, in, r, dst);
-        if (bytes) {
+        if (bytes)
             round_row(c, r);
-            continue;
-        }
-        vd_map_mend(&y->map, vd_value_data(y, c->w), r);
+        else
+            vd_map_mend(&y->map, vd_value_data(y, c->w), r);
     }
 }
 
