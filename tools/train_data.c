@@ -346,7 +346,8 @@ int vd_train_data_load(struct vd_train_data *d, const struct vd_train_config *c,
     }
     crypto_hash_sha256_init(&h);
     for (int i = 0; i < d->n; i++) {
-        const struct vd_train_picture *p = &d->picture[i];
+        struct vd_train_picture *p = &d->picture[i];
+        p->places = (i ? p[-1].places : 0) + (uint64_t)(p->w - side + 1) * (uint64_t)(p->h - side + 1);
         const size_t bytes = (size_t)p->w * (size_t)p->h;
         if (p->clean)
             crypto_hash_sha256_update(&h, p->clean, bytes);
@@ -370,6 +371,20 @@ void vd_train_data_free(struct vd_train_data *d)
 
 /* --- samples */
 
+/* The picture of place number at, of all pictures' places. */
+static const struct vd_train_picture *picture_at(const struct vd_train_data *d, uint64_t at)
+{
+    int lo = 0, hi = d->n - 1;
+    while (lo < hi) {
+        const int mid = (lo + hi) / 2;
+        if (at < d->picture[mid].places)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return &d->picture[lo];
+}
+
 void vd_train_data_draw(void *arg, uint64_t sample, float *x, float *target)
 {
     const struct vd_train_data *d = arg;
@@ -377,7 +392,7 @@ void vd_train_data_draw(void *arg, uint64_t sample, float *x, float *target)
     struct vd_rng rng;
 
     vd_rng_seed(&rng, (d->config->seed << 40) + sample);
-    const struct vd_train_picture *p = &d->picture[vd_rng_below(&rng, (uint32_t)d->n)];
+    const struct vd_train_picture *p = picture_at(d, vd_rng_u64(&rng) % d->picture[d->n - 1].places); /* places are far fewer than 2^64 */
     const uint32_t flips = vd_rng_u32(&rng);
     const bool mirror = flips & 1, upside_down = p->clean && flips & 2;
     const int left = (int)vd_rng_below(&rng, (uint32_t)(p->w - side) + 1), top = (int)vd_rng_below(&rng, (uint32_t)(p->h - side) + 1);

@@ -11,6 +11,7 @@ struct vd_train_picture {
     int w, h;
     uint8_t *clean, *degraded; /* score: clean is NULL */
     float score;
+    uint64_t places; /* where a sample can begin, of this picture and those before it */
 };
 
 struct vd_train_data {
@@ -28,8 +29,8 @@ int vd_train_data_load(struct vd_train_data *d, const struct vd_train_config *c,
                        struct vd_workers *w, const char *label);
 void vd_train_data_free(struct vd_train_data *d);
 
-/* A vd_net_draw whose arg is a struct vd_train_data: sample number n of a run is always the same. A filter's: a picture, a place
- * in it, flips. A score's: a picture, perhaps mirrored; the target is score / score_scale. */
+/* A vd_net_draw whose arg is a struct vd_train_data: sample number n of a run is always the same. A filter's: a place in a picture, each
+ * of all pictures' places as likely as any other, and flips. A score's: a picture, perhaps mirrored; the target is score / score_scale. */
 void vd_train_data_draw(void *arg, uint64_t sample, float *x, float *target);
 
 /* What a model does to the validation pictures. */
