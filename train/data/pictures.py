@@ -17,13 +17,22 @@ from pathlib import Path
 
 import numpy as np
 
-# Package: files, as globs of the unpacked package.
+# Chosen by eye: photographs in which there is something to see. What was drawn, set in type or made for a calibration teaches edges that
+# cameras do not make, and costs the filter 0.15 dB on photographs.
+OPENCV = """aero1 aero3 aloeL aloeR apple baboon basketball1 basketball2 blox board box_in_scene building butterfly chicky_512 ela_original fruits graf1
+    graf3 home left leuvenA leuvenB messi5 orange right rubberwhale1 rubberwhale2 smarties squirrel_cls stuff""".split()
+LXQT = "appleflower drop cloud Butterfly-Kenneth-Wimer Valendas butterfly after-the-rain flowers fog beam".split()
+SCRATCH_DRAWN = """room1 room2 room3 basketball-court1-a basketball-court1-b basketball-court2 kitchen chalkboard brick-wall1 spotlight-stage party-room school2
+    clothing-store atom-playground all-sports-mural""".split()
+
+# Package: files, as globs of the unpacked package; those of a glob after "!" are left out.
 PACKAGES = {
     "train": {
-        "scratch": ["usr/share/scratch/Media/Backgrounds/*/*.jpg", "usr/share/scratch/Media/Backgrounds/*/*.png"],
-        "opencv-doc": ["usr/share/doc/opencv-doc/examples/data/*.jpg", "usr/share/doc/opencv-doc/examples/data/*.png"],
+        "scratch": ["usr/share/scratch/Media/Backgrounds/*/*.jpg", "usr/share/scratch/Media/Backgrounds/*/*.png",
+                    *(f"!usr/share/scratch/Media/Backgrounds/*/{n}.*" for n in SCRATCH_DRAWN)],
+        "opencv-doc": [f"usr/share/doc/opencv-doc/examples/data/{n}.{end}" for n in OPENCV for end in ("jpg", "png")],
         "mate-backgrounds": ["usr/share/backgrounds/mate/nature/*.jpg"],
-        "lxqt-themes": ["usr/share/lxqt/wallpapers/*.jpg", "usr/share/lxqt/wallpapers/*.png"],
+        "lxqt-themes": [f"usr/share/lxqt/wallpapers/{n}.{end}" for n in LXQT for end in ("jpg", "png")],
         "gcompris-qt-data": [f"**/{name}.rcc" for name in ("erase", "explore_monuments", "explore_world_animals", "explore_farm_animals",
                                                              "explore_world_music", "categorization")],
     },
@@ -159,7 +168,8 @@ def main():
         for package, globs in PACKAGES[name].items():
             with tempfile.TemporaryDirectory(dir=o.out) as folder:
                 unpack(package, debs, folder)
-                files = sorted({f for g in globs for f in Path(folder).glob(g) if not f.is_symlink()})
+                match = lambda globs: {f for g in globs for f in Path(folder).glob(g) if not f.is_symlink()}
+                files = sorted(match(g for g in globs if g[0] != "!") - match(g[1:] for g in globs if g[0] == "!"))
                 files = [g for f in files for g in (unpack_rcc(f) if f.suffix == ".rcc" else [f])]
                 if not files:
                     sys.exit(f"{package}: nothing matches {', '.join(globs)}")
