@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# scripts/setup.sh [build] [test] [browser] [demo] [bench] [coverage] [fuzz] [train] [torch]
+# scripts/setup.sh [build] [test] [arm64] [browser] [demo] [bench] [coverage] [fuzz] [train] [torch]
 # Install what a target needs on Debian (12 or later) and Ubuntu (22.04 or later), as root or through sudo:
-# packages by apt-get; for test, bench and train also build/venv, for demo also build/data/cockatoo.mp4, for bench also ONNX Runtime's library.
+# packages by apt-get; for test, bench and train also build/venv, for demo also build/data/cockatoo.mp4, for bench also ONNX Runtime's library,
+# for arm64 (tests of the aarch64 build in an emulator) also the libraries of that architecture in build/arm64, with a cross file for meson.
 # What is there is left alone, and when nothing is missing nothing is said.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,6 +21,7 @@ has_library() { has pkg-config && pkg-config --exists "$1"; }
 has_c_headers() { has cc && echo '#include <stdio.h>' | cc -E -x c - >/dev/null 2>&1; }
 has_cxx_headers() { has c++ && echo '#include <cstdio>' | c++ -E -x c++ - >/dev/null 2>&1; }
 
+has_arm64_headers() { has aarch64-linux-gnu-gcc && echo '#include <stdio.h>' | aarch64-linux-gnu-gcc -E -x c - >/dev/null 2>&1; }
 has_browser() { has chromium || has chromium-browser || has google-chrome; }
 
 # The distribution's Python first: it is the one that python3-venv belongs to.
@@ -75,6 +77,10 @@ find_missing() {
             want libonnx-testdata has_conformance_data
             want python3 has python3
             want python3-venv has_venv_module ;;
+        arm64) # 250 MB installed
+            want gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
+            want libc6-dev-arm64-cross has_arm64_headers
+            want qemu-user has qemu-aarch64 ;;
         browser) # 120 MB of packages, 400 MB installed: one test opens a report in it
             want chromium has_browser ;;
         demo)
@@ -208,14 +214,77 @@ get_ort() {
         { tail -n 5 "$log" >&2; die "onnxruntime-node $ort_version could not be had; the output is in $log"; }
 }
 
+# The libraries for aarch64, out of that architecture's packages: apt with lists and cache of its own, so that the system's stay as they
+# are, and nothing is installed, only unpacked.
+arm64_packages='libjansson-dev libsodium-dev libpng-dev zlib1g-dev libcmocka-dev'
+arm64_archive() { # a line of sources.list
+    local id codename
+    id=$(. /etc/os-release && echo "$ID")
+    codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    case $id in
+    ubuntu) echo "deb [signed-by=/usr/share/keyrings/ubuntu-archive-keyring.gpg] http://ports.ubuntu.com/ubuntu-ports $codename main universe" ;;
+    *) echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $codename main" ;;
+    esac
+}
+get_arm64() {
+    local root=$PWD/build/arm64/root stamp=build/arm64/stamp now lib package
+    now="2 $PWD $arm64_packages $(arm64_archive)"
+    [ "$(cat "$stamp" 2>/dev/null)" != "$now" ] || return 0
+    say "libraries for aarch64 out of their packages into build/arm64"
+    rm -rf build/arm64
+    mkdir -p build/arm64/apt/lists/partial build/arm64/apt/archives/partial build/arm64/debs
+    local apt=$PWD/build/arm64/apt
+    arm64_archive >"$apt/sources.list"
+    : >"$apt/status"
+    local options=(-q -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State::lists="$apt/lists" -o Dir::State::status="$apt/status"
+        -o Dir::Cache="$apt" -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts="$apt/none" -o Acquire::Languages=none
+        -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=2)
+    local libraries
+    # shellcheck disable=SC2086 # names, without blanks
+    { apt-get "${options[@]}" update &&
+        libraries=$(apt-cache "${options[@]}" depends $arm64_packages | sed -n 's/^ *Depends: //p' | grep -Ev -e '-dev$|^libc6|^<' | sort -u) &&
+        (cd build/arm64/debs && apt-get "${options[@]}" download $arm64_packages $libraries) &&
+        for package in build/arm64/debs/*.deb; do dpkg-deb -x "$package" "$root" || exit 1; done
+    } >>"$log" 2>&1 || { tail -n 15 "$log" >&2; die "the packages for aarch64 could not be had; the whole output is in $log"; }
+    for lib in "$root"/usr/lib/aarch64-linux-gnu/*.so; do # a link to /lib means that of this root
+        case $(readlink "$lib") in /*) ln -sf "$root$(readlink "$lib")" "$lib" ;; esac
+    done
+    cat >build/arm64/cross.txt <<END
+[binaries]
+c = [$(has ccache && echo "'ccache', ")'aarch64-linux-gnu-gcc']
+ar = 'aarch64-linux-gnu-ar'
+strip = 'aarch64-linux-gnu-strip'
+nm = 'aarch64-linux-gnu-nm'
+pkgconfig = 'pkg-config'
+pkg-config = 'pkg-config'
+exe_wrapper = ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu', '-E', 'LD_LIBRARY_PATH=$root/usr/lib/aarch64-linux-gnu:$root/lib/aarch64-linux-gnu']
+
+[properties]
+sys_root = '$root'
+pkg_config_libdir = '$root/usr/lib/aarch64-linux-gnu/pkgconfig'
+
+[built-in options]
+c_args = ['-isystem', '$root/usr/include']
+c_link_args = ['-L$root/usr/lib/aarch64-linux-gnu', '-Wl,-rpath-link,$root/lib/aarch64-linux-gnu']
+
+[host_machine]
+system = 'linux'
+cpu_family = 'aarch64'
+cpu = 'armv8-a'
+endian = 'little'
+END
+    rm -rf build/arm64/apt build/arm64/debs
+    echo "$now" >"$stamp"
+}
+
 scratch=
 trap '[ -z "$scratch" ] || rm -rf "$scratch"' EXIT
 targets=("$@")
 [ $# -gt 0 ] || targets=(build)
 for target in "${targets[@]}"; do
     case $target in
-    build | test | browser | demo | bench | coverage | fuzz | train | torch) ;;
-    *) die "no target $target; there are build, test, browser, demo, bench, coverage, fuzz, train and torch" ;;
+    build | test | arm64 | browser | demo | bench | coverage | fuzz | train | torch) ;;
+    *) die "no target $target; there are build, test, arm64, browser, demo, bench, coverage, fuzz, train and torch" ;;
     esac
 done
 mkdir -p build
@@ -228,6 +297,7 @@ install_packages "${targets[@]}"
 for target in "${targets[@]}"; do
     case $target in
     test | train) make_venv ;;
+    arm64) get_arm64 ;;
     bench) make_venv && get_ort ;;
     demo) [ -n "${CLIP:-}" ] || get_clip ;;
     fuzz) install_packages libfuzzer ;;

@@ -22,7 +22,11 @@
 
 enum { GUARD = 64, CANARY = 0xa5 };
 
+#if defined(__aarch64__)
+static const char *const known[] = {"c", "neon", "dotprod", "i8mm"};
+#else
 static const char *const known[] = {"c", "avx2", "avxvnni", "avx512vnni"};
+#endif
 static struct vd_rng rng;
 static uint64_t seed;
 static size_t checks; /* values compared in the test that runs */
@@ -115,6 +119,15 @@ static inline void for_each_set(void (*fn)(const struct vd_kernels *k))
         if (checks == 0)
             fail_msg("%s: nothing was compared", k->name);
     }
+}
+
+/* n random cases, or a VD_FEWER-th of them: an emulated CPU takes thirty times as long. */
+static inline int cases(int n)
+{
+    const char *text = getenv("VD_FEWER");
+    const int fewer = text ? atoi(text) : 1;
+
+    return fewer > 1 ? (n + fewer - 1) / fewer : n;
 }
 
 /* From the argument, else VD_SEED, else the clock. */

@@ -46,7 +46,7 @@ static uint8_t code(float v, int off, int lo, int hi)
 
 static void add_u8_set(const struct vd_kernels *k)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < cases(ROUNDS); round++) {
         uint8_t a[MAX_N], b[MAX_N];
         const int n = length(), off = one_in(2) ? 128 : 0;
         struct vd_row_add p = {.ra = 2 * vd_rng_f32(&rng), .rb = 2 * vd_rng_f32(&rng), .fixed = small(), .off = off,
@@ -99,7 +99,7 @@ static float to_quantize(float scale)
 
 static void quantize_set(const struct vd_kernels *k)
 {
-    for (int round = 0; round < 3 * ROUNDS; round++) {
+    for (int round = 0; round < cases(3 * ROUNDS); round++) {
         float x[MAX_N], scale = ldexpf(0.5f + vd_rng_f32(&rng), between(-12, 3));
         const int n = length(), zp = (int)below(256), lo = one_in(3) ? (int)below(256) : 0, hi = one_in(3) ? between(lo, 255) : 255;
 
@@ -127,7 +127,7 @@ static void quantize_set(const struct vd_kernels *k)
 
 static void byte_set(const struct vd_kernels *k)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < cases(ROUNDS); round++) {
         uint8_t x[MAX_N], codes[256];
         float table[256];
         const int n = length(), zp = (int)below(256);
@@ -167,7 +167,7 @@ static void byte_set(const struct vd_kernels *k)
 
 static void float_set(const struct vd_kernels *k)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < cases(ROUNDS); round++) {
         float a[MAX_N], b[MAX_N];
         const int n = length();
         const float lo = one_in(4) ? special() : small(), hi = one_in(4) ? special() : lo + fabsf(small());
@@ -200,7 +200,7 @@ static void float_set(const struct vd_kernels *k)
 /* To blocks and back; a plane's row is read and written to its end and no further. */
 static void plane_set(const struct vd_kernels *k)
 {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < cases(ROUNDS); round++) {
         const int channels = one_in(2) ? between(1, 4) : between(1, 40), width = between(1, 50), blocks = (channels + VD_LANES - 1) / VD_LANES;
         const size_t step = (size_t)width + below(20), n = step * (size_t)(channels - 1) + (size_t)width;
         const size_t block = ((size_t)(width + VD_ROW_SLACK - 1) * VD_LANES * 4 + 63) & ~(size_t)63;

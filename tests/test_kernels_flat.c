@@ -9,7 +9,7 @@ static float any_float(void) { return one_in(3) ? special() : one_in(2) ? from_b
 
 static void range_set(const struct vd_kernels *k)
 {
-    for (int i = 0; i < CASES; i++) {
+    for (int i = 0; i < cases(CASES); i++) {
         const size_t n = random_count();
         const int specials = one_in(3);
         float *x = get_memory(n * 4 + 1), lo = one_in(2) ? 0.0f : small(), hi = one_in(2) ? lo : lo + 1;
@@ -62,7 +62,7 @@ static void quantize_set(const struct vd_kernels *k)
 {
     static const float scales[] = {1, 0.5f, 0.25f, 1.0f / 255, 0x1p-149f, 0x1p-126f, 0x1p-20f, FLT_MAX, 0x1p127f, 0x1p126f, 0, 2.0f / 255};
 
-    for (int i = 0; i < CASES * 4; i++) {
+    for (int i = 0; i < cases(CASES * 4); i++) {
         const size_t n = random_count(), offset = 2 * below(16);
         const float scale = one_in(2) ? scales[below(sizeof(scales) / sizeof(scales[0]))] : from_bits(vd_rng_u32(&rng) & 0x7f7fffff);
         const int zp = one_in(2) ? between(0, 255) : one_in(2) ? 0 : 255, two = !one_in(3), mode = between(0, 2);
@@ -175,7 +175,7 @@ static void planes_set(const struct vd_kernels *k)
 {
     for (int bpc = 8; bpc <= 16; bpc++)
         check_codes(k, (1 << bpc) - 1);
-    for (int i = 0; i < CASES; i++)
+    for (int i = 0; i < cases(CASES); i++)
         check_planes(k, (1 << between(8, 16)) - 1);
 }
 

@@ -406,7 +406,7 @@ static void run_case(const struct vd_kernels *k, struct conv_case *c)
 static void conv_set(const struct vd_kernels *k, int integer)
 {
     for (int kind = 0; kind < VD_ROW_KINDS; kind++)
-        for (int i = 0; i < 150; i++) {
+        for (int i = 0; i < cases(150); i++) {
             struct conv_case c = make_case((enum vd_row_conv_kind)kind, integer, 0);
 
             run_case(k, &c);
@@ -421,7 +421,7 @@ static void wino_set(const struct vd_kernels *k)
         checks = 1; /* this set has none */
         return;
     }
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < cases(300); i++) {
         struct conv_case c = make_case(VD_ROW_DENSE, 0, 1);
         const struct vd_row_shape *s = &c.conv.shape;
         struct guarded g = guard_aligned(c.dst_block * (size_t)blocks_of(s->oc)), row[MAX_K];

@@ -44,7 +44,8 @@ enum { VD_OPT_CALIBRATION = 1100, VD_OPT_FRAMES, VD_OPT_SEED, VD_OPT_SIZE, VD_OP
     "  --equalize on|off     cross-layer equalisation: channels of an activation are brought to one range by weights\n" \
     "                        before and behind it, the model stays the same function (default: on)\n" \
     "  --threads N           worker threads (default: as many as this process may use)\n" \
-    "  --kernels NAME        kernel set: auto, c, avx2, avxvnni, avx512vnni (default: the best that the CPU has)\n"
+    "  --kernels NAME        kernel set: auto, c, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm\n" \
+    "                        (default: auto, the best that the CPU has)\n"
 /* As vd_run_option(). */
 int vd_calibrate_option(const struct vd_cmd *c, int opt, const char *arg, struct vd_calibrate_args *a);
 void vd_calibrate_allow(struct vd_sandbox *s, const struct vd_calibrate_args *a);

@@ -66,7 +66,8 @@ enum { VD_OPT_THREADS = 1000, VD_OPT_KERNELS, VD_OPT_REGISTRY, VD_OPT_BASELINE, 
     "                      require (or fail), off\n"
 #define VD_RUN_HELP \
     "  --threads N         worker threads (default: as many as this process may use)\n" \
-    "  --kernels NAME      kernel set: auto, c, avx2, avxvnni, avx512vnni (default: the best that the CPU has)\n" \
+    "  --kernels NAME      kernel set: auto, c, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm\n" \
+    "                      (default: auto, the best that the CPU has)\n" \
     "  --baseline          run the fp32 file of a quantised model\n" \
     "  --registry FILE     registry.json (default: beside the model)\n" \
     VD_TRUST_HELP

@@ -52,7 +52,8 @@ static const char help[] =
     "  --trace FILE        and how long each layer of the int8 file takes, for Perfetto or chrome://tracing\n"
     "  -f, --force         replace FILE when it exists\n"
     "  --threads N         worker threads (default: as many as this process may use)\n"
-    "  --kernels NAME      kernel set: auto, c, avx2, avxvnni, avx512vnni (default: the best that the CPU has)\n"
+    "  --kernels NAME      kernel set: auto, c, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm\n"
+    "                      (default: auto, the best that the CPU has)\n"
     "  --registry FILE     default: for a path, registry.json beside the model; else $VMAF_DNN_REGISTRY,\n"
     "                      model/tiny/registry.json in the current folder, or the installed one\n"
     VD_TRUST_HELP

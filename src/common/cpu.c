@@ -34,6 +34,22 @@ static unsigned detect(void)
         flags |= VD_CPU_AVXVNNI;
     return flags;
 }
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+/* The kernel's names for its bits (arch/arm64/include/uapi/asm/hwcap.h), which old headers lack. */
+static unsigned detect(void)
+{
+    enum { ASIMD = 1 << 1, I8MM = 1 << 13 /* of the second word */ };
+    const unsigned long dot = 1 << 7 | 1 << 8 | 1 << 12 | 1 << 20; /* CRC32, ATOMICS, ASIMDRDM; ASIMDDP */
+    const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+
+    if (!(first & ASIMD))
+        return 0;
+    if ((first & dot) != dot)
+        return VD_CPU_NEON;
+    return VD_CPU_NEON | VD_CPU_DOTPROD | (second & I8MM ? (unsigned)VD_CPU_I8MM : 0);
+}
 #else
 static unsigned detect(void) { return 0; }
 #endif

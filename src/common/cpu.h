@@ -8,6 +8,9 @@ enum {
     VD_CPU_AVX2 = 1 << 0,       /* AVX2, FMA, F16C */
     VD_CPU_AVX512VNNI = 1 << 1, /* AVX-512 F, BW, DQ, VL and VNNI, besides the above */
     VD_CPU_AVXVNNI = 1 << 2,    /* AVX-VNNI (vpdpbusd without AVX-512), besides AVX2 */
+    VD_CPU_NEON = 1 << 3,       /* Advanced SIMD of aarch64, which every one has in practice */
+    VD_CPU_DOTPROD = 1 << 4,    /* FEAT_DotProd (sdot, udot) and Armv8.2-A, besides the above */
+    VD_CPU_I8MM = 1 << 5,       /* FEAT_I8MM (usdot, sudot, usmmla), besides the above */
 };
 
 unsigned vd_cpu_flags(void);

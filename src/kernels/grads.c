@@ -30,7 +30,7 @@ static inline v16 v16_mul_add1(v16 sum, v16 a, float b)
 static int blocks(int channels) { return (channels + VD_LANES - 1) / VD_LANES; }
 
 static const VD_GRAD_SET(c);
-extern const struct vd_grad_kernels vd_grads_avx2, vd_grads_avx512vnni;
+extern const struct vd_grad_kernels vd_grads_avx2, vd_grads_avx512vnni, vd_grads_neon;
 
 const struct vd_grad_kernels *vd_grad_kernels(const char *set)
 {
@@ -39,6 +39,9 @@ const struct vd_grad_kernels *vd_grad_kernels(const char *set)
         return &vd_grads_avx2;
     if (!strcmp(set, "avx512vnni"))
         return &vd_grads_avx512vnni;
+#elif defined(VD_HAVE_NEON)
+    if (!strcmp(set, "neon") || !strcmp(set, "dotprod") || !strcmp(set, "i8mm"))
+        return &vd_grads_neon;
 #else
     (void)set;
 #endif

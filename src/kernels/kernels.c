@@ -27,6 +27,19 @@ static const struct set {
     {"avxvnni", 0, NULL},
     {"avx512vnni", 0, NULL},
 #endif
+#if defined(VD_HAVE_NEON)
+    {"neon", VD_CPU_NEON, vd_kernels_init_neon},
+    {"dotprod", VD_CPU_NEON | VD_CPU_DOTPROD, vd_kernels_init_dotprod},
+#if defined(VD_HAVE_I8MM)
+    {"i8mm", VD_CPU_NEON | VD_CPU_DOTPROD | VD_CPU_I8MM, vd_kernels_init_i8mm},
+#else
+    {"i8mm", 0, NULL},
+#endif
+#else
+    {"neon", 0, NULL},
+    {"dotprod", 0, NULL},
+    {"i8mm", 0, NULL},
+#endif
 };
 enum { N_SETS = sizeof(sets) / sizeof(sets[0]) };
 

@@ -53,7 +53,7 @@ struct vd_conv_args {
 };
 
 struct vd_kernels {
-    const char *name; /* "c", "avx2", "avxvnni", "avx512vnni" */
+    const char *name; /* "c"; "avx2", "avxvnni", "avx512vnni"; "neon", "dotprod", "i8mm" */
 
     /* fp32: sum over taps in order, fused or separate multiply-add. */
     void (*conv_f32)(const struct vd_conv_args *a);
@@ -90,5 +90,8 @@ void vd_kernels_init_c(struct vd_kernels *k);
 void vd_kernels_init_avx2(struct vd_kernels *k);
 void vd_kernels_init_avxvnni(struct vd_kernels *k);
 void vd_kernels_init_avx512vnni(struct vd_kernels *k);
+void vd_kernels_init_neon(struct vd_kernels *k);
+void vd_kernels_init_dotprod(struct vd_kernels *k);
+void vd_kernels_init_i8mm(struct vd_kernels *k);
 
 #endif

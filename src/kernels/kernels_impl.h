@@ -19,6 +19,7 @@
 VD_KERNEL_SET(c);
 VD_KERNEL_SET(avx2);
 VD_KERNEL_SET(avx512vnni); /* convolutions, range, quantise; the rest is avx2's */
+VD_KERNEL_SET(neon);
 
 /* Row kernels (rows.h): a file's function fills in its part of the struct. */
 #define VD_ROW_KERNEL_SET(set) \
@@ -31,6 +32,9 @@ VD_ROW_KERNEL_SET(c);
 VD_ROW_KERNEL_SET(avx2);
 VD_ROW_KERNEL_SET(avxvnni); /* dense and first rows of bytes */
 VD_ROW_KERNEL_SET(avx512vnni);
+VD_ROW_KERNEL_SET(neon);
+VD_ROW_KERNEL_SET(dotprod); /* dense, first and last rows of bytes */
+VD_ROW_KERNEL_SET(i8mm);    /* as dotprod */
 
 /* What a caller of either convolution has promised, for assert(). */
 #define VD_CONV_ARGS_OK(a) \

@@ -40,7 +40,7 @@ def kernel_sets():
     assert listed, "run --help does not list the kernel sets"
     names = [n for n in listed[1].replace(" ", "").split(",") if n]
     flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split() if os.path.exists("/proc/cpuinfo") else []
-    needs = {"avx2": {"avx2", "fma"}, "avx512": {"avx512bw"}, "avxvnni": {"avx_vnni"}, "avx512vnni": {"avx512_vnni"}, "neon": {"asimd"}, "dotprod": {"asimddp"}}
+    needs = {"avx2": {"avx2", "fma"}, "avx512": {"avx512bw"}, "avxvnni": {"avx_vnni"}, "avx512vnni": {"avx512_vnni"}, "neon": {"asimd"}, "dotprod": {"asimddp"}, "i8mm": {"i8mm"}}
     return [n for n in names if needs.get(n, set()) <= set(flags)]
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernels/x86/vec_avx512vnni.h"
 
-#include "kernels/x86/conv_s16_tmpl.h"
+#include "kernels/conv_s16_tmpl.h"
 
-VD_CONV_FROM_TILES(vd_conv_s16_avx512vnni)
+VD_CONV_FROM_TILES(vd_conv_s16_avx512vnni, VD_TILES_S16_OF_FOUR)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernels/x86/vec_avx512vnni.h"
 
-#include "kernels/x86/row_bytes_tmpl.h"
+#include "kernels/row_bytes_tmpl.h"
 
 /* Four pixels at a time: each is clamped from above before it becomes an integer, which the conversion cannot do; the packing
  * instructions saturate downwards. They leave [channel / 4][pixel][channel % 4], a transposed 4x4. */

@@ -2,7 +2,7 @@
 #ifndef VD_CONV_U8_ROW_TMPL_H
 #define VD_CONV_U8_ROW_TMPL_H
 
-#include "kernels/x86/row_bytes_tmpl.h"
+#include "kernels/row_bytes_tmpl.h"
 
 /* Dense and first layers of bytes with an instruction that adds four products of bytes. A tile is some neighbouring pixels of
  * one block of output channels, whose sums stay in registers for all taps. Four channels of one pixel (first layer: four

@@ -2,7 +2,7 @@
 #ifndef VD_ROW_BYTES_AVX2_TMPL_H
 #define VD_ROW_BYTES_AVX2_TMPL_H
 
-#include "kernels/x86/row_bytes_tmpl.h"
+#include "kernels/row_bytes_tmpl.h"
 
 /* Clamped from above before it becomes an integer, which the conversion cannot do; the packing instructions saturate downwards. */
 static inline __m256i vr_code(__m256i sum, __m256 scale, __m256 hi)

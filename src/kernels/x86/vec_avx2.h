@@ -5,16 +5,17 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-/* Rows: pixels of a tile, largest first; Winograd: tiles that are summed together. */
-enum { VR_LARGE = 6, VR_MIDDLE = 4, VR_SMALL = 2, VR_WINO = 6 };
+/* Rows: pixels of a tile, largest first; Winograd: tiles that are summed together; last layer: vectors of pixels at once. */
+enum { VR_LARGE = 6, VR_MIDDLE = 4, VR_SMALL = 2, VR_WINO = 6, VR_LAST = 1 };
 /* The vectors that conv_tiles_tmpl.h is written in: AVX2 and FMA. */
 typedef __m256 vd_v;
-typedef __m256i vd_vi, vd_mask;
+typedef __m256i vd_vi, vd_pairs, vd_mask;
 enum {
     VV_LANES = 8,
     VD_KEPT = 2, /* s16: inputs that are kept in registers for all channels of a tile */
 };
 #define VD_TILES_OF_FOUR(X) X(4, 1) X(4, 2) X(4, 3)
+#define VD_TILES_S16_OF_FOUR VD_TILES_OF_FOUR
 
 /* The lanes below n. */
 static inline vd_mask vv_mask(int n)
@@ -83,6 +84,7 @@ static inline vd_vi vi_pair(const int16_t *p)
     __asm__("vpbroadcastd %1, %0" : "=x"(v) : "m"(*(const int16_t(*)[2])p));
     return v;
 }
+static inline vd_pairs vi_pairs(const int16_t *p) { return vi_load(p); }
 /* Sixteen bytes. */
 static inline vd_vi vi_wide(const uint8_t *p) { return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p)); }
 /* The sums of the lanes of 8 vectors, in their order. */

@@ -5,17 +5,18 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-/* Rows: pixels of a tile, largest first; Winograd: tiles that are summed together. */
-enum { VR_LARGE = 16, VR_MIDDLE = 8, VR_SMALL = 4, VR_WINO = 12 };
+/* Rows: pixels of a tile, largest first; Winograd: tiles that are summed together; last layer: vectors of pixels at once. */
+enum { VR_LARGE = 16, VR_MIDDLE = 8, VR_SMALL = 4, VR_WINO = 12, VR_LAST = 1 };
 /* The vectors that conv_tiles_tmpl.h is written in: AVX-512 F, BW, DQ, VL and VNNI. */
 typedef __m512 vd_v;
-typedef __m512i vd_vi;
+typedef __m512i vd_vi, vd_pairs;
 typedef __mmask16 vd_mask;
 enum {
     VV_LANES = 16,
     VD_KEPT = 8, /* s16: all inputs of a tile stay in registers */
 };
 #define VD_TILES_OF_FOUR(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)
+#define VD_TILES_S16_OF_FOUR VD_TILES_OF_FOUR
 
 /* The lanes below n. */
 static inline vd_mask vv_mask(int n) { return (vd_mask)((1u << n) - 1); }
@@ -77,6 +78,15 @@ static inline vd_vi vi_dot_u8(vd_vi sum, vd_vi x, vd_vi w)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
     return sum;
+}
+static inline vd_pairs vi_pairs(const int16_t *p) { return vi_load(p); }
+/* Two int16, at any address, in all lanes. */
+static inline vd_pairs vi_pair(const int16_t *p)
+{
+    vd_pairs v;
+
+    __asm__("vpbroadcastd %1, %0" : "=v"(v) : "m"(*(const int16_t(*)[2])p));
+    return v;
 }
 /* Four bytes, at any address, in all lanes. */
 static inline vd_vi vi_four(const uint8_t *p)

@@ -3,9 +3,9 @@
 #define VD_ROW_BYTES_TMPL_H
 
 #include <string.h>
-#include "kernels/x86/row_tail_tmpl.h"
+#include "kernels/row_tail_tmpl.h"
 
-/* What the row convolutions of bytes share in every x86 set: how a row is cut into tiles, and what is done with the sums of one. The
+/* What the row convolutions of bytes share in every set of vectors: how a row is cut into tiles, and what is done with the sums of one. The
  * includer has vr_finish_u8(j, acc, x, np), the tail to bytes. */
 
 /* The sums of a tile of one block. */

@@ -2,11 +2,11 @@
 #ifndef VD_CONV_F32_TMPL_H
 #define VD_CONV_F32_TMPL_H
 
-#include "kernels/x86/conv_tiles_tmpl.h"
+#include "kernels/conv_tiles_tmpl.h"
 
 /* noc and nv are constants in every call, so the loops over them unroll and acc
  * lives in registers: in AVX2 4 x 3 sums, 3 inputs and a weight are the 16 there are, in
- * AVX-512 4 x 6, 6 and 1 are 31 of 32. */
+ * AVX-512 4 x 6, 6 and 1 are 31 of 32, in NEON 4 x 5, 5 and 1 are 26 of 32. */
 VD_TILE void tile(const struct vd_conv_args *a, const struct vd_tail *t, int x, const int noc, const int nv)
 {
     const int left = a->width - x - (nv - 1) * VV_LANES, n_last = left < VV_LANES ? left : VV_LANES;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include "kernels/kernels_impl.h"
 
-/* What the two convolutions share in every x86 set: how a row is cut into tiles, and the tail. The includer has
+/* What the two convolutions share in every set of vectors: how a row is cut into tiles, and the tail. The includer has
  * included vec_SET.h, which gives vectors of VV_LANES pixels and what is done with them.
  *
  * A tile is some vectors wide and takes 4 or 1 output channels; its
@@ -114,15 +114,15 @@ static inline int vd_split(int left, int max)
 
 #define VD_TILE_NAME(noc, nv) tile_##noc##x##nv,
 
-/* From a file's tile() the shapes of it that there are, and the kernel that cuts rows into them. */
-#define VD_CONV_FROM_TILES(name) \
-    VD_TILES_OF_FOUR(VD_TILE_FN) \
+/* From a file's tile() the shapes of it that there are (of four channels: those of the list), and the kernel that cuts rows into them. */
+#define VD_CONV_FROM_TILES(name, tiles_of_four) \
+    tiles_of_four(VD_TILE_FN) \
     VD_TILE_FN(1, 1) VD_TILE_FN(1, 2) VD_TILE_FN(1, 3) VD_TILE_FN(1, 4) \
     VD_TILE_FN(1, 5) VD_TILE_FN(1, 6) VD_TILE_FN(1, 7) VD_TILE_FN(1, 8) \
     void name(const struct vd_conv_args *a) \
     { \
         static vd_tile_fn *const one[] = {tile_1x1, tile_1x2, tile_1x3, tile_1x4, tile_1x5, tile_1x6, tile_1x7, tile_1x8}; \
-        static vd_tile_fn *const four[] = {VD_TILES_OF_FOUR(VD_TILE_NAME)}; \
+        static vd_tile_fn *const four[] = {tiles_of_four(VD_TILE_NAME)}; \
         vd_tile_fn *const *fn = a->n_oc == 1 ? one : four; \
         const int max = a->n_oc == 1 ? 8 : (int)(sizeof(four) / sizeof(four[0])); \
         struct vd_tail t; \

@@ -2,16 +2,7 @@
 #ifndef VD_CONV_S16_TMPL_H
 #define VD_CONV_S16_TMPL_H
 
-#include <string.h>
-#include "kernels/x86/conv_tiles_tmpl.h"
-
-VD_TILE vd_vi pair(const int16_t *w)
-{
-    int32_t both;
-
-    memcpy(&both, w, sizeof(both));
-    return vi_set1(both);
-}
+#include "kernels/conv_tiles_tmpl.h"
 
 VD_TILE void finish(const struct vd_conv_args *a, const struct vd_tail *t, vd_vi acc[VD_OC_BLOCK][VD_MAX_NV],
                     ptrdiff_t at, const int noc, const int nv, int n_last)
@@ -60,17 +51,17 @@ VD_TILE void tile(const struct vd_conv_args *a, const struct vd_tail *t, int x, 
 
         for (int i = 0; i < a->taps; i++, w += 2 * VD_OC_BLOCK) {
             const int16_t *s = src + 2 * (size_t)a->tap[i];
-            vd_vi in[VD_KEPT];
+            vd_pairs in[VD_KEPT];
 
             VD_UNROLL
             for (int v = 0; v < nv && v < VD_KEPT; v++)
-                in[v] = vi_load(s + 2 * VV_LANES * v);
+                in[v] = vi_pairs(s + 2 * VV_LANES * v);
             VD_UNROLL
             for (int oc = 0; oc < noc; oc++) {
-                const vd_vi wv = pair(w + 2 * oc);
+                const vd_pairs wv = vi_pair(w + 2 * oc);
                 VD_UNROLL
                 for (int v = 0; v < nv; v++) {
-                    const vd_vi pixels = v < VD_KEPT ? in[v] : vi_load(s + 2 * VV_LANES * v);
+                    const vd_pairs pixels = v < VD_KEPT ? in[v] : vi_pairs(s + 2 * VV_LANES * v);
                     acc[oc][v] = vi_dot(acc[oc][v], wv, pixels);
                 }
                 /* AVX2: makes the compiler read the third input again: 12 sums, 2 inputs, a weight and a

@@ -3,7 +3,7 @@
 #define VD_CONV_F32_ROW_TMPL_H
 
 #include <string.h>
-#include "kernels/x86/row_tail_tmpl.h"
+#include "kernels/row_tail_tmpl.h"
 
 /* Row convolutions of floats, summed as they stand. A tile is some neighbouring pixels of one block of output channels, whose sums stay
  * in registers; one input value is broadcast from memory against the weights of a block. Each sum is made in the order (ky, kx, ic),
@@ -47,6 +47,47 @@ VR_INLINE void vr_one(vd_v acc[][VR_NV], const float *s, const float *w, const i
     }
 }
 
+#if defined(vv_fma_lane)
+#define VR_LANE(lane) \
+    do { \
+        VR_UNROLL \
+        for (int v = 0; v < VR_NV; v++) { \
+            const vd_v weight = vv_load(w + lane * VD_LANES + v * VV_LANES); \
+            VR_UNROLL \
+            for (int p = 0; p < np; p++) \
+                acc[p][v] = vv_fma_lane(x[p], lane, weight, acc[p][v]); \
+        } \
+    } while (0)
+/* Four input values of each pixel, in their order. */
+VR_INLINE void vr_four(vd_v acc[][VR_NV], const float *s, const float *w, const int np, const ptrdiff_t pixel)
+{
+    vd_v x[VR_LARGE > VR_WINO ? VR_LARGE : VR_WINO];
+
+    VR_UNROLL
+    for (int p = 0; p < np; p++)
+        x[p] = vv_load(s + p * pixel);
+    VR_LANE(0);
+    VR_LANE(1);
+    VR_LANE(2);
+    VR_LANE(3);
+}
+#undef VR_LANE
+#endif
+
+/* n channels of one block of each pixel; gives what follows their weights. */
+VR_INLINE const float *vr_channels(vd_v acc[][VR_NV], const float *s, const float *w, int n, const int np, const ptrdiff_t pixel)
+{
+    int i = 0;
+
+#if defined(vv_fma_lane)
+    for (; i + 4 <= n; i += 4, w += 4 * VD_LANES)
+        vr_four(acc, s + i, w, np, pixel);
+#endif
+    for (; i < n; i++, w += VD_LANES)
+        vr_one(acc, s + i, w, np, pixel);
+    return w;
+}
+
 VR_INLINE void vr_dense_sums(const struct vr_float_job *j, vd_v acc[][VR_NV], int x, const int np, const ptrdiff_t pixel)
 {
     const struct vd_row_shape *s = &j->c->shape;
@@ -58,8 +99,7 @@ VR_INLINE void vr_dense_sums(const struct vr_float_job *j, vd_v acc[][VR_NV], in
         for (int kx = 0; kx < s->kw; kx++, row += j->step) {
             const float *block = row;
             for (int left = s->ic; left > 0; left -= VD_LANES, block += j->src_block)
-                for (int i = 0; i < (left < VD_LANES ? left : VD_LANES); i++, w += VD_LANES)
-                    vr_one(acc, block + i, w, np, pixel);
+                w = vr_channels(acc, block, w, left < VD_LANES ? left : VD_LANES, np, pixel);
         }
     }
 }
@@ -172,7 +212,7 @@ static void vr_conv_f32(const struct vd_row_conv *c, void *dst, size_t dst_block
     vr_tail_end(&j.tail, &c->tail);
 }
 
-/* One output channel: a vector's pixels at a time, each summed over its channels' lanes, which are added at the end. */
+/* One output channel: VR_LAST vectors of pixels at a time, each pixel summed over its channels' lanes, which are added at the end. */
 static void vr_last_f32(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
                         const float *residual, size_t residual_block, int width)
 {
@@ -183,11 +223,11 @@ static void vr_last_f32(const struct vd_row_conv *c, void *dst, size_t dst_block
     (void)dst_block, (void)residual_block;
     vr_tail_init(&t, &c->tail);
     vr_tail_thin(&t, &c->tail);
-    for (int x = 0; x < width; x += VV_LANES) {
+    for (int x = 0; x < width; x += VR_LAST * VV_LANES) {
         const float *w = c->weight;
-        vd_v acc[VV_LANES];
+        vd_v acc[VR_LAST * VV_LANES];
         VR_UNROLL
-        for (int p = 0; p < VV_LANES; p++)
+        for (int p = 0; p < VR_LAST * VV_LANES; p++)
             acc[p] = vv_zero();
         for (int ky = 0; ky < s->kh; ky++)
             for (int kx = 0; kx < s->kw; kx++) {
@@ -196,12 +236,16 @@ static void vr_last_f32(const struct vd_row_conv *c, void *dst, size_t dst_block
                     for (int v = 0; v < VR_NV; v++, w += VV_LANES) {
                         const vd_v weight = vv_load(w);
                         VR_UNROLL
-                        for (int p = 0; p < VV_LANES; p++)
+                        for (int p = 0; p < VR_LAST * VV_LANES; p++)
                             acc[p] = vv_fma(weight, vv_load(e + p * pixel + v * VV_LANES), acc[p]);
                     }
             }
-        t.lanes[0] = vv_mask(width - x < VV_LANES ? width - x : VV_LANES);
-        vr_finish(&t, vv_add_lanes(acc), 0, (float *)dst + x, residual ? residual + x : NULL);
+        VR_UNROLL
+        for (int v = 0; v < VR_LAST; v++) {
+            const int at = x + v * VV_LANES, n = width - at;
+            t.lanes[0] = vv_mask(n < 0 ? 0 : n < VV_LANES ? n : VV_LANES);
+            vr_finish(&t, vv_add_lanes(acc + v * VV_LANES), 0, (float *)dst + at, residual ? residual + at : NULL);
+        }
     }
     vr_tail_end(&t, &c->tail);
 }

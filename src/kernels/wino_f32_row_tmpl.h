@@ -2,7 +2,7 @@
 #ifndef VD_WINO_F32_ROW_TMPL_H
 #define VD_WINO_F32_ROW_TMPL_H
 
-#include "kernels/x86/conv_f32_row_tmpl.h"
+#include "kernels/conv_f32_row_tmpl.h"
 
 /* Winograd's F(4,3) along the row (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, with the points 0, 1, -1, 2, -2
  * and infinity): four outputs of three taps are six products in place of twelve. Tile t makes pixels 4 t to 4 t + 3 from the
@@ -106,8 +106,7 @@ VR_INLINE void vr_wino_sums(const struct vr_float_job *j, float *m, const float 
     for (int ky = 0; ky < j->c->shape.kh; ky++) {
         const float *row = j->src[ky] + s;
         for (int left = j->c->shape.ic; left > 0; left -= VD_LANES, row += block)
-            for (int i = 0; i < (left < VD_LANES ? left : VD_LANES); i++, w += VD_LANES)
-                vr_one(acc, row + i, w, np, VD_LANES);
+            w = vr_channels(acc, row, w, left < VD_LANES ? left : VD_LANES, np, VD_LANES);
     }
     VR_UNROLL
     for (int p = 0; p < np; p++)
