@@ -34,16 +34,16 @@ install: all
 
 # What was compiled and what the demo made; the virtual environment and the clip stay.
 clean:
-	@rm -rf build-asan build-coverage build/demo
+	@rm -rf build-asan build-arm64 build-coverage build/demo
 	@if [ -f build/build.ninja ]; then $(NINJA) -C build -t clean; fi
 
 distclean:
-	@rm -rf build build-asan build-coverage build-fuzz
+	@rm -rf build build-asan build-arm64 build-coverage build-fuzz
 
 help:
 	@echo 'make            build/vmaf-dnn and the library'
 	@echo 'make demo       quantise, gate, verify and filter a real clip; a table and a picture at the end'
-	@echo 'make test       all tests, on a release build and under the sanitizers'
+	@echo 'make test       all tests, on a release build, under the sanitizers and, emulated, on aarch64'
 	@echo 'make bench      this library against ONNX Runtime on this machine: times, memory, time to open'
 	@echo 'make coverage   lines and branches that the tests run, of the file reader, the graph and the C kernels'
 	@echo 'make fuzz SECONDS=60    every fuzz target for so long, with libFuzzer; TARGETS="onnx run" only these'

@@ -48,8 +48,10 @@ VR_INLINE void vr_one(vd_v acc[][VR_NV], const float *s, const float *w, const i
 }
 
 #if defined(vv_fma_lane)
+/* The empty statement keeps compilers from loading the weights of the next lanes while this one's are in use, for want of registers. */
 #define VR_LANE(lane) \
     do { \
+        __asm__("" : "+r"(w)); \
         VR_UNROLL \
         for (int v = 0; v < VR_NV; v++) { \
             const vd_v weight = vv_load(w + lane * VD_LANES + v * VV_LANES); \

@@ -109,8 +109,10 @@ VR_INLINE const int8_t *vr_begin(const struct vr_job *j, vd_vi acc[][VR_NV], con
     return j->weight + VR_HEAD;
 }
 
+/* The empty statement keeps compilers from loading the weights of the next groups while this one's are in use, for want of registers. */
 #define VR_GROUP(lane) \
     do { \
+        __asm__("" : "+r"(w)); \
         VR_UNROLL \
         for (int p = 0; p < np; p++) \
             VR_ADD(acc[p], x[p], w + lane * VD_LANES * 4, lane, exact); \
