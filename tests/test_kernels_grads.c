@@ -29,7 +29,7 @@ static void check_case(const struct vd_kernels *k, enum vd_row_conv_kind kind)
     struct vd_row_shape s = {.kind = kind, .ic = channels[below(6)], .oc = channels[below(6)], .kh = between(1, 3), .kw = between(1, 5),
                              .stride = between(1, 3), .dilation = one_in(3) ? between(1, 3) : 1};
     const int width = one_in(3) ? between(1, 60) : between(1, 9);
-    size_t g_block, src_block;
+    size_t g_block, src_block = 0;
     const void *src[3];
     float *rows[3];
 
