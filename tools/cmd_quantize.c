@@ -28,6 +28,7 @@ static const char help[] =
     "  -o FILE               write to FILE (- is standard output), and leave registry and sidecar alone\n"
     "                        (default: MODEL.int8.onnx)\n"
     "  --per-tensor          one scale for all weights of a layer (default: one for each output channel)\n"
+    "  --exclude NODE        leave it in fp32, by name or by its output's; again for more\n"
     "  --registry FILE       registry.json (default: beside the model)\n"
     VD_TRUST_HELP
     "  -f, --force           replace an output that is not the model's own int8 file\n"
@@ -49,7 +50,6 @@ static const char help[] =
     "                        writes); --sums is then float; again for more\n"
     "  --tails NODE|all      this Conv reads what lies outside the range of its input in a second byte, as a second product\n"
     "                        (all: each that can); --sums is then float; again for more\n"
-    "  --exclude NODE        leave it in fp32, by name or by its output's; again for more\n"
     "  --overrides FILE      JSON, {\"TENSOR\": {\"rmin\": -1, \"rmax\": 2}, ...}; also scale and zero_point, or symmetric\n"
     "  --target any|vnni     whose 16-bit pair sums to warn of (default: any; nothing saturates here)\n"
     "  --budget X            leave as few layers in fp32 as give a drop (1 - PLCC) of at most X, or fail with exit code 1\n"
@@ -111,11 +111,6 @@ static int static_option(struct vd_static_job *st, int opt, const char *arg)
         break;
     case OPT_BIAS: st->o.no_bias_correction = !(word = either("--bias-correction", arg, "on", "off")); break;
     case OPT_FORMAT: st->o.qoperator = (word = either("--format", arg, "qoperator", "qdq")) == 1; break;
-    case OPT_EXCLUDE:
-        if (st->n_exclude == VD_MAX_NAMED)
-            return vd_usage(c, "more than %d nodes to exclude", VD_MAX_NAMED), -1;
-        st->exclude[st->n_exclude++] = arg;
-        break;
     case OPT_SUMS: st->o.float_sums = (word = either("--sums", arg, "float", "bytes")) == 1; break;
     case OPT_TWO_BYTES:
         if (st->n_two_bytes == VD_MAX_NAMED)
@@ -216,6 +211,11 @@ static int parse(int argc, char **argv, struct vd_quantize_job *j)
             j->o.weight_type = taken ? VD_U8 : VD_S8;
             break;
         case OPT_PER_TENSOR: j->o.per_tensor = true; break;
+        case OPT_EXCLUDE:
+            if (j->st->n_exclude == VD_MAX_NAMED)
+                return vd_usage(c, "more than %d nodes to exclude", VD_MAX_NAMED);
+            j->st->exclude[j->st->n_exclude++] = optarg;
+            break;
         case 'f': j->force = true; break;
         case 'q': j->quiet = true; break;
         default:
@@ -431,6 +431,9 @@ static int make(struct vd_quantize_job *j)
     int rc = 0;
     if (j->mode == VD_QUANT_STATIC)
         return vd_static_job(&vd_cmd_quantize, j);
+    if ((rc = vd_mark_nodes(&j->source, "--exclude", j->st->exclude, j->st->n_exclude, &j->st->fp32)))
+        return vd_report(rc);
+    j->o.fp32 = j->st->fp32;
     j->o.source_sha256 = j->file.sha256;
     if ((rc = vd_quantize_dynamic(&j->source, &j->o, &j->result, &j->report)))
         return vd_report(vd_context(rc, "%s", j->file.fp32_path));

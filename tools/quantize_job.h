@@ -16,7 +16,7 @@ struct vd_static_job {
     const char *source[VD_MAX_SOURCES];    /* of the calibration */
     struct vd_calibrate_args calibrate;
     struct vd_static_opts o;
-    const char *exclude[VD_MAX_NAMED]; int n_exclude;
+    const char *exclude[VD_MAX_NAMED]; int n_exclude; /* of the dynamic form too */
     const char *two_bytes[VD_MAX_NAMED]; int n_two_bytes;
     bool two_bytes_sums;   /* of every Conv that reads what an Add reads or writes */
     const char *tails[VD_MAX_NAMED]; int n_tails;
@@ -27,7 +27,7 @@ struct vd_static_job {
     struct vd_calibrated made;
     struct vd_static_override *override;
     struct vd_static_report report;
-    bool *fp32, *wide, *tail; /* by node: o.fp32, o.two_bytes and o.tails */
+    bool *fp32, *wide, *tail; /* by node: fp32 of the form's options, o.two_bytes and o.tails */
     bool best_only; /* the budget was not met: the result goes to keep_best */
 };
 
@@ -48,6 +48,10 @@ struct vd_quantize_job {
     struct vd_buf bytes;
     char sha256[65];
 };
+
+/* Nodes by their names, or by that of their first output, as one flag for each node, which the caller frees also after an error. -EINVAL: no
+ * such node. */
+int vd_mark_nodes(const struct vd_onnx_model *m, const char *option, const char *const *name, int n, bool **out);
 
 /* result, from source: 0, or the exit code after a message. VD_EXIT_NO: nothing meets the budget; st->best_only then says whether
  * there is a result all the same. */

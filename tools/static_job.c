@@ -19,8 +19,7 @@
 
 static const char *label(const struct vd_onnx_node *n) { return *n->name ? n->name : n->n_out ? n->out[0] : n->op_type; }
 
-/* Nodes by their names, or by that of their first output, as one flag for each node. */
-static int mark(const struct vd_onnx_model *m, const char *option, const char *const *name, int n, bool **out)
+int vd_mark_nodes(const struct vd_onnx_model *m, const char *option, const char *const *name, int n, bool **out)
 {
     if (!(*out = vd_calloc((size_t)m->n_node + 1, sizeof(**out))))
         return vd_nomem(sizeof(**out));
@@ -55,14 +54,14 @@ static bool of_a_sum(const struct vd_onnx_model *m, const char *value)
 
 static int mark_nodes(struct vd_static_job *st, const struct vd_onnx_model *m)
 {
-    int rc = mark(m, "--exclude", st->exclude, st->n_exclude, &st->fp32);
+    int rc = vd_mark_nodes(m, "--exclude", st->exclude, st->n_exclude, &st->fp32);
     st->o.fp32 = st->fp32;
     if (!rc && (st->n_two_bytes || st->two_bytes_sums)) {
-        rc = mark(m, "--two-bytes", st->two_bytes, st->n_two_bytes, &st->wide);
+        rc = vd_mark_nodes(m, "--two-bytes", st->two_bytes, st->n_two_bytes, &st->wide);
         st->o.two_bytes = st->wide;
     }
     if (!rc && st->n_tails) {
-        rc = mark(m, "--tails", st->tails, st->n_tails, &st->tail);
+        rc = vd_mark_nodes(m, "--tails", st->tails, st->n_tails, &st->tail);
         st->o.tails = st->tail;
     }
     if (rc || !st->two_bytes_sums)

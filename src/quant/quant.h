@@ -7,6 +7,7 @@
 struct vd_quant_opts {
     int weight_type;           /* VD_U8 (zero point 128, default) or VD_S8 (zero point 0) */
     bool per_tensor;           /* one scale for all output channels */
+    const bool *fp32;          /* by node of the model: leave it as it is; NULL: none */
     const char *source_sha256; /* recorded in metadata_props; NULL: not recorded */
 };
 

@@ -342,6 +342,12 @@ static bool is_op(const struct vd_onnx_node *n, const char *op) { return !strcmp
 
 static bool is_target(const struct vd_onnx_node *n) { return is_op(n, "Conv") || is_op(n, "MatMul") || is_op(n, "Gemm"); }
 
+static size_t excluded_weights(const struct builder *b, const struct vd_onnx_node *n)
+{
+    const int c = n->n_in > 1 ? constant_of(b, n->in[1]) : -1;
+    return c < 0 ? 0 : b->r.constant[c]->count;
+}
+
 /* Of ONNX or of ONNX Runtime's own domain. */
 static bool is_integer(const struct vd_onnx_node *n)
 {
@@ -401,7 +407,9 @@ int vd_quantize_dynamic(const struct vd_onnx_model *in, const struct vd_quant_op
         return rc;
     for (int i = 0; i < in->n_node && !b.r.rc; i++) {
         const struct vd_onnx_node *n = &in->node[i];
-        if (is_op(n, "Conv"))
+        if (o->fp32 && o->fp32[i] && is_target(n))
+            keep_fp32(&b, n, excluded_weights(&b, n), "it is excluded");
+        else if (is_op(n, "Conv"))
             conv(&b, n);
         else if (is_op(n, "MatMul"))
             matmul(&b, n);

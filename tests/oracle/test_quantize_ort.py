@@ -241,6 +241,30 @@ def test_what_stays_in_fp32_is_said(tmp_path):
     assert ops == ["Gemm", "DynamicQuantizeLinear", "MatMulInteger", "Cast", "Mul", "Mul"]
 
 
+def test_excluded(tiny, tmp_path):
+    """By node and by output: as ONNX Runtime's nodes_to_exclude."""
+    model = tiny / f"{STEM}.onnx"
+    nodes = [n for n in onnx.load(str(model)).graph.node if n.op_type == "Conv"]
+    first, last = nodes[0], nodes[-1]
+    out = command("quantize", "dynamic", model, "--exclude", first.name or first.output[0], "--exclude", last.output[0], "-o", tmp_path / "ours.onnx").stdout
+    assert out.count("stays in fp32: it is excluded") == 2
+    graph = onnx.load(str(tmp_path / "ours.onnx")).graph
+    kept = {n.output[0]: n for n in graph.node if n.op_type == "Conv"}
+    assert kept == {n.output[0]: n for n in (first, last)}
+    values = {t.name: t for t in graph.initializer}
+    assert all(values[t.name] == t for t in onnx.load(str(model)).graph.initializer if t.name in {*first.input, *last.input})
+    quantize_dynamic(str(model), str(tmp_path / "theirs.onnx"), weight_type=QuantType.QInt8, nodes_to_exclude=[first.name, last.name])
+    count = lambda g: {k: sum(n.op_type == k for n in g.node) for k in ("Conv", "ConvInteger", "DynamicQuantizeLinear")}  # noqa: E731
+    assert count(graph) == count(onnx.load(str(tmp_path / "theirs.onnx")).graph)
+    x = np.random.default_rng(3).random((1, 1, 24, 32), np.float32)
+    run = lambda path: session(path).run(None, {"degraded": x})[0]  # noqa: E731
+    assert np.abs(run(tmp_path / "ours.onnx") - run(model)).max() < 0.1
+    assert "no such node" in command("quantize", "dynamic", model, "--exclude", "zzz", "-o", tmp_path / "no.onnx", code=USAGE).stderr
+    every = [a for n in nodes for a in ("--exclude", n.output[0])]
+    assert "it is excluded" in command("quantize", "dynamic", model, *every, "-o", tmp_path / "no.onnx", code=REFUSED).stderr
+    assert not (tmp_path / "no.onnx").exists()
+
+
 # --- files
 
 def test_same_bytes(tiny, tmp_path):
