@@ -49,8 +49,10 @@ def tiny(tmp_path):
     """A copy of the registry and all that it names, in which nothing is quantised yet."""
     folder = tmp_path / "tiny"
     shutil.copytree(TINY, folder)
-    (folder / f"{STEM}.int8.onnx").unlink(missing_ok=True)
-    for path in (folder / "registry.json", folder / f"{STEM}.json"):
+    for path in folder.glob("*.int8.onnx"):
+        path.unlink()
+    rows = json.loads((folder / "registry.json").read_text())["models"]
+    for path in (folder / "registry.json", *(folder / row["onnx"].replace(".onnx", ".json") for row in rows)):
         j = json.loads(path.read_text())
         for row in j.get("models", [j]):
             row.pop("int8_sha256", None)

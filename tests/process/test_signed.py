@@ -25,8 +25,10 @@ def no_state_of_others(tmp_path, monkeypatch):
 
 @pytest.fixture
 def models(tmp_path):
-    for name in PAIR:
-        shutil.copy(SOURCE / "model/tiny" / name, tmp_path)
+    rows = json.loads((SOURCE / "model/tiny/registry.json").read_text())["models"]
+    every = {SOURCE / "model/tiny" / row["onnx"].replace(".onnx", end) for row in rows for end in (".onnx", ".int8.onnx", ".json")}
+    for path in sorted(p for p in {*every, *(SOURCE / "model/tiny" / name for name in PAIR)} if p.exists()):
+        shutil.copy(path, tmp_path)
     (tmp_path / "keys").mkdir()
     return tmp_path
 
