@@ -183,6 +183,28 @@ static void test_folding(void **state)
     vd_graph_free(&g);
     net_end(&n);
 
+    /* Products that take too long, a window as large as the picture, and nothing with large dims: computed in each run too. */
+    enum { SIDE = 1000 };
+    float *square = vd_calloc((size_t)SIDE * SIDE, sizeof(*square));
+    assert_non_null(square);
+    for (int large = 0; large < 2; large++) {
+        const int64_t side = large ? SIDE : 8, dim[4] = {1, 1, side, side}, none[3] = {1 << 18, 1 << 19, 0};
+        net_begin(&n, 12);
+        x = net_input(&n, VD_F32, 4);
+        const char *w = net_const(&n, VD_F32, 4, dim, square);
+        const char *product = net_node(&n, "MatMul", 1, w, w, NULL)->out[0];
+        struct vd_onnx_node *pool = net_node(&n, "MaxPool", 1, w, NULL);
+        net_ints(&n, pool, "kernel_shape", 2, (const int64_t[]){7, 7});
+        struct vd_onnx_node *nothing = net_node(&n, "ReduceSum", 1, net_const(&n, VD_F32, 3, large ? none : (const int64_t[]){8, 8, 0}, square), NULL);
+        for (int i = 0; i < 3; i++)
+            net_output(&n, net_node(&n, "Add", 1, x, i == 0 ? product : i == 1 ? pool->out[0] : nothing->out[0], NULL)->out[0]);
+        builds(&g, &n);
+        assert_int_equal(g.n_node, large ? 6 : 3);
+        vd_graph_free(&g);
+        net_end(&n);
+    }
+    vd_free(square);
+
     /* Bytes of a tensor may lie at an odd place; an empty one has none. */
     net_begin(&n, 17);
     x = net_input(&n, VD_F32, 1);

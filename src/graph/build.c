@@ -7,16 +7,18 @@
 #include "graph/graph.h"
 #include "graph/qdq.h"
 
-/* Constants computed from constants stay below this and twice the bytes of the file's own, in all; what is over it is
- * computed in each run instead. Bounds what a small hostile file can make of itself when it is opened. */
-enum { FOLD_ROOM = 4 << 20 };
+/* Constants computed from constants stay below this and twice the bytes of the file's own, in all, and computing them below so much work;
+ * what is over it is computed in each run instead. Bounds what a small hostile file can make of itself when it is opened. */
+enum { FOLD_ROOM = 4 << 20, WORK_EACH = 16 };
 
-static size_t fold_cap(const struct vd_onnx_model *m)
+struct room { size_t bytes; double work; };
+
+static struct room fold_room(const struct vd_onnx_model *m)
 {
     size_t own = 0; /* each is a part of the file, but for what was read of typed data */
     for (int i = 0; i < m->n_init; i++)
         own += m->init[i].size;
-    return FOLD_ROOM + 2 * own;
+    return (struct room){FOLD_ROOM + 2 * own, VD_EVAL_ROOM + WORK_EACH * (double)own};
 }
 
 struct build {
@@ -204,7 +206,7 @@ static int order_nodes(struct build *b, struct vd_node *all)
 }
 
 /* Compute a node whose inputs are all constant. Leaves it alone, without an error, when it does not pay or cannot be. */
-static int fold_node(struct vd_graph *g, const struct vd_node *n, size_t *room, bool *folded)
+static int fold_node(struct vd_graph *g, const struct vd_node *n, struct room *room, bool *folded)
 {
     *folded = false;
     if (!n->op->run)
@@ -227,9 +229,9 @@ static int fold_node(struct vd_graph *g, const struct vd_node *n, size_t *room, 
     for (int i = 0; i < n->n_out; i++)
         if (out[i] && !vd_add(bytes, vd_tensor_bytes(out[i]), &bytes))
             return 0;
-    if (bytes > *room)
+    if (bytes > room->bytes || !vd_node_affords(n, in, out, &room->work))
         return 0;
-    *room -= bytes;
+    room->bytes -= bytes;
     if ((rc = vd_node_eval(n, g->model->opset, in, out, &g->arena)))
         return rc;
     for (int i = 0; i < n->n_out; i++)
@@ -239,8 +241,8 @@ static int fold_node(struct vd_graph *g, const struct vd_node *n, size_t *room, 
     return 0;
 }
 
-/* weights: also those that come out of DequantizeLinear. *room: bytes that folding may still make. */
-static int fold(struct vd_graph *g, bool weights, size_t *room)
+/* weights: also those that come out of DequantizeLinear. *room: what folding may still make. */
+static int fold(struct vd_graph *g, bool weights, struct room *room)
 {
     int live = 0, *place = take(g, (size_t)g->n_node, sizeof(*place));
     if (!place)
@@ -325,7 +327,7 @@ int vd_graph_build(struct vd_graph *g, const struct vd_onnx_model *m)
         }
         g->out[g->n_out++] = v;
     }
-    size_t room = fold_cap(m);
+    struct room room = fold_room(m);
     if ((rc = order_nodes(&b, all)) || (rc = fold(g, false, &room)) || (rc = vd_graph_lower_qdq(g)) || (rc = drop_dead(g)) ||
         (rc = fold(g, true, &room)))
         goto fail;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <math.h>
 #include <string.h>
 
 #include "graph/graph.h"
@@ -96,6 +97,42 @@ int vd_node_infer(const struct vd_node *n, int opset, const struct vd_tensor *co
             out[i]->type = VD_F16;
     }
     return rc;
+}
+
+static double extent(const struct vd_tensor *t)
+{
+    double n = 1;
+    for (int i = 0; t && i < t->rank; i++)
+        n *= t->dim[i] ? (double)t->dim[i] : 1;
+    return t ? n : 0;
+}
+
+bool vd_node_affords(const struct vd_node *n, const struct vd_tensor *const *in, struct vd_tensor *const *out, double *room)
+{
+    static const char *const products[] = {"MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "com.microsoft:QGemm", "ConvTranspose"};
+    static const char *const windows[] = {"AveragePool", "MaxPool", "com.microsoft:QLinearAveragePool", "LRN"};
+    const char *name = n->op->name;
+    double ins = 0, outs = 0, factors = 1;
+    if (!strcmp(name, "Shape") || !strcmp(name, "Size"))
+        return true; /* dims, whatever the data */
+    for (int i = 0; i < n->n_in; i++) {
+        const double x = extent(in[i]);
+        ins += x;
+        factors *= x > 0 ? x : 1; /* a scale is one factor, a bias one too many */
+    }
+    for (int i = 0; i < n->n_out; i++)
+        outs += extent(out[i]);
+    double work = ins + outs;
+    for (size_t i = 0; i < sizeof(products) / sizeof(*products); i++)
+        if (!strcmp(name, products[i]))
+            work += sqrt(factors * outs); /* of [m,k] and [k,n] to [m,n] exactly their m * k * n */
+    for (size_t i = 0; i < sizeof(windows) / sizeof(*windows); i++)
+        if (!strcmp(name, windows[i]))
+            work += ins * outs;
+    if (!(work <= *room))
+        return false;
+    *room -= work;
+    return true;
 }
 
 int vd_node_eval(const struct vd_node *n, int opset, const struct vd_tensor *const *in, struct vd_tensor *const *out,

@@ -59,6 +59,10 @@ int vd_node_infer(const struct vd_node *n, int opset, const struct vd_tensor *co
                   struct vd_arena *scratch);
 int vd_node_eval(const struct vd_node *n, int opset, const struct vd_tensor *const *in, struct vd_tensor *const *out,
                  struct vd_arena *arena);
+/* Whether running the node is worth what is left of *room, and takes it away: the elements that are walked or, where each of the output meets many of
+ * the input, the products. A bound from above: a tensor of no elements counts as if each dim of 0 were 1. */
+enum { VD_EVAL_ROOM = 1 << 26 }; /* of what is computed when a model is opened, and for each shape */
+bool vd_node_affords(const struct vd_node *n, const struct vd_tensor *const *in, struct vd_tensor *const *out, double *room);
 /* The node computes in float32 what is stored in float16. */
 bool vd_node_widens(const struct vd_node *n, const struct vd_tensor *const *in);
 void vd_widen_f16(struct vd_tensor *f32, const struct vd_tensor *f16);  /* data of both in place */

@@ -17,6 +17,7 @@ struct walk {
     struct vd_tensor *t; /* of each value */
     bool *sure;          /* its type and shape are known: nothing before it was refused */
     size_t known;
+    double room;
     int found;
     void (*say)(void *arg, const char *line);
     void *arg;
@@ -116,7 +117,7 @@ static void walk_node(struct walk *w, int i, const struct vd_op *op)
     }
     for (int k = 0; k < p->n_out; k++)
         known = known && (!out[k] || (vd_add(w->known, vd_tensor_bytes(out[k]), &w->known) && w->known <= KNOWN_CAP));
-    if (known && vd_node_eval(&n, w->m->opset, in, out, &w->a))
+    if (known && vd_node_affords(&n, in, out, &w->room) && vd_node_eval(&n, w->m->opset, in, out, &w->a))
         return;
     for (int k = 0; k < p->n_out; k++)
         if (out[k])
@@ -125,7 +126,7 @@ static void walk_node(struct walk *w, int i, const struct vd_op *op)
 
 int vd_graph_refusals(const struct vd_onnx_model *m, const struct vd_tensor *in, void (*say)(void *arg, const char *line), void *arg)
 {
-    struct walk w = {.m = m, .say = say, .arg = arg};
+    struct walk w = {.m = m, .room = VD_EVAL_ROOM, .say = say, .arg = arg};
     if (vd_names_init(&w.said, &w.a, (size_t)m->n_node)) {
         say(arg, vd_reason());
         return 1;

@@ -198,6 +198,8 @@ static void run(const struct vd_op_call *c, const bool mask[VD_MAX_RANK], enum k
     if (!outs)
         return;
     plan(&r, x, mask);
+    if (!vd_tensor_count(x)) /* what is reduced has a dim of 0: there is nothing to walk, however large its other dims are */
+        r.gone.total = 0;
     r.src = x->data;
     r.dst = c->out[0]->data;
     r.finish = finish;

@@ -82,6 +82,7 @@ static int infer_all(struct vd_plan *p, const struct vd_tensor *shapes, bool *kn
     const struct vd_graph *g = p->g;
     struct vd_arena *a = &p->shape;
     size_t known_bytes = 0;
+    double room = VD_EVAL_ROOM;
     for (int i = 0; i < g->n_value; i++)
         if (g->value[i].constant)
             p->t[i] = *g->value[i].constant;
@@ -110,7 +111,7 @@ static int infer_all(struct vd_plan *p, const struct vd_tensor *shapes, bool *kn
         for (int k = 0; all && k < n->n_out; k++)
             if (out[k] && (!vd_add(bytes, vd_tensor_bytes(out[k]), &bytes) || bytes > KNOWN_CAP))
                 all = false;
-        if (!all)
+        if (!all || !vd_node_affords(n, in, out, &room))
             continue;
         known_bytes = bytes;
         known[i] = true;

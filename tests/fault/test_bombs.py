@@ -124,6 +124,19 @@ def models():
         bomb("model", f"MaxPool {i}", lambda a=a: model(graph([node("MaxPool", ["x"], ["y"], attr("kernel_shape", [1 << 40, 1 << 40]), a)])))
     bomb("model", "DepthToSpace", lambda: model(graph([node("DepthToSpace", ["x"], ["y"], attr("blocksize", 1 << 31))])))
     bomb("model", "ConvTranspose", lambda: model(graph([node("ConvTranspose", ["x", "w"], ["y"], attr("strides", [1 << 40, 1 << 40]))], [tensor("w", [1, 1, 3, 3], floats(*[1.0] * 9))])))
+    # Constants that would take long to compute when the file is opened; the last node is refused, after them.
+    def computed(nodes, *inits):
+        last = node("Add", ["two", "three"], ["y"])
+        more = [tensor("two", [2], floats(1.0, 2.0)), tensor("three", [3], floats(1.0, 2.0, 3.0))]
+        return model(graph([*nodes, last], [*inits, *more], outs=["y"]))
+    bomb("model", "ReduceSum of nothing along 65535 times 65535", lambda: computed([node("ReduceSum", ["w"], ["s"])], tensor("w", [65535, 65535, 1, 0], b"")))
+    bomb("model", "ReduceMax of nothing, a quarter of a million of them", lambda: computed([node("ReduceMax", ["w"], ["s"], attr("axes", [1, 2]))], tensor("w", [1 << 18, 1 << 19, 0], b"")))
+    for op in ("Concat", "Split", "Transpose", "Softmax", "Gather", "Flatten"):
+        bomb("model", f"{op} of nothing", lambda op=op: computed([node(op, ["w", *(["i"] if op == "Gather" else [])], ["s"], *([attr("axis", 2)] if op not in ("Transpose", "Flatten") else []))],
+                                                                 tensor("w", [1 << 18, 1 << 19, 0], b""), *([tensor("i", [0], b"", INT64)] if op == "Gather" else [])))
+    bomb("model", "AveragePool whose window is the picture", lambda: computed([node("AveragePool", ["w"], ["s"], attr("kernel_shape", [999, 999]), attr("pads", [499] * 4))], tensor("w", [1, 1, 1000, 1000], bytes(4_000_000))))
+    bomb("model", "MatMul of constants", lambda: computed([node("MatMul", ["w", "w"], [f"s{i}"]) for i in range(4)], tensor("w", [1500, 1500], bytes(9_000_000))))
+    bomb("model", "30000 sums of one constant", lambda: computed([node("ReduceSum", ["w"], [f"s{i}"]) for i in range(30000)], tensor("w", [1 << 20], bytes(4 << 20))))
     # Names.
     long = "n" * MANY
     bomb("model", "a node's name of a million bytes", lambda: one(raw(3, long)))
