@@ -253,11 +253,8 @@ static const struct vd_net_value *rounded_value(const struct rig *r, const char 
     return NULL;
 }
 
-static real surrogate_of(struct surrogate *s, const struct vd_net_value *x, real y)
+static real surrogate_of(struct surrogate *s, const struct vd_net_value *x, const struct vd_net_range *q, real scale, real zp, real y)
 {
-    const struct vd_net_range *q = &s->r->net->range[x->range];
-    const real scale = q->param == VD_NONE_AT ? (real)q->scale : (real)q->scale * expl(s->param[q->param] - (real)s->r->net->params[q->param]);
-    const real zp = q->param == VD_NONE_AT || q->from_zero ? q->zp : q->zp + 255 * (s->param[q->param + 1] - (real)s->r->net->params[q->param + 1]);
     const size_t i = s->at++;
     assert_true(i < MAX_ELEMENTS);
     if (!s->recorded) {
@@ -291,8 +288,11 @@ static void made(struct ref *ref, int tensor)
         memcpy(q->v, t->v, sizeof(real) * (size_t)(t->n * t->c * t->h * t->w));
         t = q;
     }
+    const struct vd_net_range *q = &s->r->net->range[x->range];
+    const real scale = q->param == VD_NONE_AT ? (real)q->scale : (real)q->scale * expl(s->param[q->param] - (real)s->r->net->params[q->param]);
+    const real zp = q->param == VD_NONE_AT || q->from_zero ? q->zp : q->zp + 255 * (s->param[q->param + 1] - (real)s->r->net->params[q->param + 1]);
     for (int i = 0; i < t->n * t->c * t->h * t->w; i++)
-        t->v[i] = surrogate_of(s, x, t->v[i]);
+        t->v[i] = surrogate_of(s, x, q, scale, zp, t->v[i]);
 }
 
 static const char *reads(struct ref *ref, const struct vd_onnx_node *n, const char *name)
