@@ -196,10 +196,11 @@ static int net_file(struct job *j, struct vd_buf *bytes)
     return rc;
 }
 
-static int judge_bytes(struct job *j, struct vd_buf *bytes, struct vd_train_verdict *v)
+/* made: what came of writing the bytes, which go. */
+static int judge_bytes(struct job *j, int made, struct vd_buf *bytes, struct vd_train_verdict *v)
 {
-    const int rc = vd_train_judge(&j->validation, bytes->data, bytes->size, (int)j->config.validation_crop, false, j->workers,
-                                  j->config.qat.on ? &j->fp32 : NULL, v);
+    const int rc = made ? made : vd_train_judge(&j->validation, bytes->data, bytes->size, (int)j->config.validation_crop, false, j->workers,
+                                                j->config.qat.on ? &j->fp32 : NULL, v);
     vd_free(bytes->data);
     *bytes = (struct vd_buf){0};
     return rc;
@@ -221,11 +222,11 @@ static int judge_start(struct job *j)
 {
     struct vd_train_verdict v;
     struct vd_buf bytes = {0};
-    int rc = vd_onnx_write(&j->model, &bytes);
-    if (rc || (rc = judge_bytes(j, &bytes, &v)))
+    int rc = judge_bytes(j, vd_onnx_write(&j->model, &bytes), &bytes, &v);
+    if (rc)
         return rc;
     say_verdict(j, "fp32        ", &v, false);
-    if ((rc = vd_train_qat_static(&j->qat, &j->model, &bytes)) || (rc = judge_bytes(j, &bytes, &v)))
+    if ((rc = judge_bytes(j, vd_train_qat_static(&j->qat, &j->model, &bytes), &bytes, &v)))
         return rc;
     say_verdict(j, "static      ", &v, false);
     return 0;
@@ -236,8 +237,8 @@ static int judge(struct job *j, double seconds)
     struct vd_buf bytes = {0};
     struct vd_train_verdict v;
     char what[32];
-    int rc = net_file(j, &bytes);
-    if (rc || (rc = judge_bytes(j, &bytes, &v)))
+    const int rc = judge_bytes(j, net_file(j, &bytes), &bytes, &v);
+    if (rc)
         return rc;
     const bool best = vd_trainer_judge(&j->trainer, v.score);
     json_t *figures = strcmp(j->config.kind, "nr") ? json_pack("{s:f,s:f,s:f}", "gain_db", v.gain, "gain_min_db", v.gain_min, "gain_max_db", v.gain_max)
