@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""bench_quantisers.py [--bin VMAF_DNN] [--pictures FOLDER] [--frames N] [MODEL.onnx]
+"""bench_quantisers.py [--bin VMAF_DNN] [--pictures FOLDER] [--frames N] [--only WORD]... [MODEL.onnx]
 
 'vmaf-dnn quantize' against ONNX Runtime's quantisers on one model, the same pictures and as many of them: drop and SQNR of the result
 against fp32, loss of PSNR gain, size, wall time with start, peak memory; each calibration method. Both results run in ONNX Runtime, so that
@@ -69,6 +69,7 @@ def main():
     p.add_argument("--pictures", type=Path, default=ROOT / "train/data/pictures")
     p.add_argument("--frames", type=int, default=20)
     p.add_argument("--side", type=int, default=256, help="of the middle that is measured")
+    p.add_argument("--only", action="append", default=[], help="rows whose name has this word, 'vmaf-dnn static' besides; again for more")
     p.add_argument("--ours", action="append", default=[], help="more arguments of 'quantize static', one row each")
     o = p.parse_args()
     import onnxruntime as ort
@@ -98,6 +99,7 @@ def main():
         ours = [o.bin, "quantize", "static", o.model, *train, "-q", "-f", "-o", out]
         table = [("vmaf-dnn static", ours)]
         table += [(f"vmaf-dnn {m}", [*ours, "--method", m]) for m in ("minmax", "percentile", "entropy", "average")]
+        table += [("vmaf-dnn tails", [*ours, "--tails", "all", "--method", "percentile", "--percentile", "99.9"])]
         table += [("vmaf-dnn qoperator", [*ours, "--format", "qoperator"])]
         table += [(f"vmaf-dnn {a}", [*ours, *a.split()]) for a in o.ours]
         table += [("vmaf-dnn dynamic", [o.bin, "quantize", "dynamic", o.model, "-q", "-f", "-o", out])]
@@ -107,6 +109,8 @@ def main():
         print(f"{o.model.name}, {len(train)} pictures to calibrate, {len(data)} of {o.side}x{o.side} to measure, ONNX Runtime {ort.__version__}")
         print(f"{'':24}  {'drop':>9}  {'SQNR dB':>7}  {'PSNR loss':>9}  {'worst':>6}  {'bytes':>6}  {'wall s':>6}  {'peak MB':>7}")
         for name, argv in table + theirs:
+            if o.only and name != "vmaf-dnn static" and not any(w in name for w in o.only):
+                continue
             out.unlink(missing_ok=True)
             wall, peak, rc, err = measured(argv)
             if rc or not out.exists():

@@ -212,7 +212,7 @@ static int pin(void)
 {
     int rc = vd_sidecar_set_quant(sidecar, VD_QUANT_DYNAMIC, digest);
     if (!rc)
-        rc = vd_registry_set_quant(registry, "learned_filter_v1.onnx", VD_QUANT_DYNAMIC, digest, NULL);
+        rc = vd_registry_set_quant(registry, "learned_filter_v1.onnx", VD_QUANT_DYNAMIC, digest, NULL, NULL);
     vd_mem_fail_at(0, 0); /* what is there now is whole */
     struct vd_sidecar s;
     assert_int_equal(vd_sidecar_load(sidecar, &s), 0);

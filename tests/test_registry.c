@@ -385,39 +385,39 @@ static void test_set_quant(void **state)
     snprintf(text, sizeof text, before, d, d);
     put("registry.json", text);
     snprintf(quant, sizeof quant, ",\n      \"quant_mode\": \"dynamic\",\n      \"int8_sha256\": \"%s\"", q);
-    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL, NULL), 0);
     snprintf(want, sizeof want, after, d, "", d, quant);
     assert_string_equal(slurp(registry_path), want);
     /* Again: the same bytes. Another row: this one stays. */
-    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL, NULL), 0);
     assert_string_equal(slurp(registry_path), want);
     snprintf(other, sizeof other, ",\n      \"quant_mode\": \"qat\",\n      \"int8_sha256\": \"%s\"", d);
-    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_QAT, d, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_QAT, d, NULL, NULL), 0);
     snprintf(want, sizeof want, after, d, other, d, quant);
     assert_string_equal(slurp(registry_path), want);
     /* Where there is a quant_mode already, its digest comes next to it. */
     snprintf(text, sizeof text, "%s", with(with(want, quant, ""), "\"id\": \"z\"", "\"quant_mode\": \"fp32\",\n      \"id\": \"z\""));
     put("registry.json", text);
-    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL, NULL), 0);
     snprintf(text, sizeof text, "%s,\n      \"id\": \"z\"", quant + 8);
     snprintf(want, sizeof want, "%s", with(with(want, quant, ""), "\"id\": \"z\"", text));
     assert_string_equal(slurp(registry_path), want);
-    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_FP32, NULL, NULL), 0);
-    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_FP32, NULL, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_FP32, NULL, NULL, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_FP32, NULL, NULL, NULL), 0);
     snprintf(want, sizeof want, after, d, "", d, "");
     assert_string_equal(slurp(registry_path), want);
 
     /* What is refused changes nothing, and leaves nothing behind. */
-    assert_int_equal(vd_registry_set_quant(registry_path, "b.onnx", VD_QUANT_DYNAMIC, q, NULL), -ENOENT);
+    assert_int_equal(vd_registry_set_quant(registry_path, "b.onnx", VD_QUANT_DYNAMIC, q, NULL, NULL), -ENOENT);
     assert_non_null(strstr(vd_reason(), "there is no row for b.onnx"));
-    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_DYNAMIC, NULL, NULL), -EINVAL);
-    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_FP32, q, NULL), -EINVAL);
-    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_DYNAMIC, "abc", NULL), -EBADMSG);
+    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_DYNAMIC, NULL, NULL, NULL), -EINVAL);
+    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_FP32, q, NULL, NULL), -EINVAL);
+    assert_int_equal(vd_registry_set_quant(registry_path, "a.onnx", VD_QUANT_DYNAMIC, "abc", NULL, NULL), -EBADMSG);
     assert_string_equal(slurp(registry_path), want);
-    assert_int_equal(vd_registry_set_quant(temp_path(&dir, "none.json"), "a.onnx", VD_QUANT_DYNAMIC, q, NULL), -ENOENT);
+    assert_int_equal(vd_registry_set_quant(temp_path(&dir, "none.json"), "a.onnx", VD_QUANT_DYNAMIC, q, NULL, NULL), -ENOENT);
     snprintf(text, sizeof text, "%s", with(want, "\"nr\"", "\"xx\""));
     put("registry.json", text);
-    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL), -EBADMSG);
+    assert_int_equal(vd_registry_set_quant(registry_path, "z.onnx", VD_QUANT_DYNAMIC, q, NULL, NULL), -EBADMSG);
     assert_string_equal(slurp(registry_path), text);
     assert_int_equal(temp_dir_count(&dir), 1);
 }
@@ -452,7 +452,7 @@ static void test_set_quant_link(void **state)
     put_registry(shared(NULL));
     assert_int_equal(rename(registry_path, temp_path(&dir, "real/r.json")), 0);
     assert_int_equal(symlink("real/r.json", registry_path), 0);
-    assert_int_equal(vd_registry_set_quant(registry_path, "model.onnx", VD_QUANT_STATIC, digest_of(int8_bytes), NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, "model.onnx", VD_QUANT_STATIC, digest_of(int8_bytes), NULL, NULL), 0);
     assert_int_equal(lstat(registry_path, &st), 0);
     assert_true(S_ISLNK(st.st_mode));
     assert_non_null(strstr(slurp(temp_path(&dir, "real/r.json")), "\"static\""));
@@ -483,7 +483,7 @@ static void test_writers(void **state)
         snprintf(name, sizeof name, "m%d.onnx", i);
         for (int k = 0; k < ROUNDS; k++) {
             vd_sha256_hex(&k, sizeof k, digest);
-            bad |= vd_registry_set_quant(registry_path, name, VD_QUANT_DYNAMIC, digest, NULL);
+            bad |= vd_registry_set_quant(registry_path, name, VD_QUANT_DYNAMIC, digest, NULL, NULL);
         }
         _exit(bad != 0);
     }
@@ -515,7 +515,7 @@ static void test_no_memory(void **state)
         snprintf(text, sizeof text, "%s", slurp(registry_path));
         do {
             vd_mem_fail_at((size_t)++k, persist);
-            rc = vd_registry_set_quant(registry_path, "model.onnx", VD_QUANT_QAT, q, NULL);
+            rc = vd_registry_set_quant(registry_path, "model.onnx", VD_QUANT_QAT, q, NULL, NULL);
             vd_mem_fail_at(0, 0);
             assert_true(rc == 0 || rc == -ENOMEM);
             if (rc)
@@ -559,7 +559,7 @@ static void test_shipped(void **state)
         if (r->quant_mode != VD_QUANT_FP32) {
             assert_int_equal(vd_sidecar_set_quant(temp_path(&dir, base), r->quant_mode, r->int8_sha256), 0);
             assert_string_equal(slurp(temp_path(&dir, base)), text);
-            assert_int_equal(vd_registry_set_quant(registry_path, r->onnx, r->quant_mode, r->int8_sha256, NULL), 0);
+            assert_int_equal(vd_registry_set_quant(registry_path, r->onnx, r->quant_mode, r->int8_sha256, NULL, NULL), 0);
             assert_string_equal(slurp(registry_path), slurp(path));
         }
     }
@@ -567,8 +567,8 @@ static void test_shipped(void **state)
     const struct vd_row *smoke = vd_registry_by_id(&reg, "smoke_v0");
     assert_non_null(smoke);
     put("registry.json", slurp(path));
-    assert_int_equal(vd_registry_set_quant(registry_path, smoke->onnx, VD_QUANT_DYNAMIC, smoke->sha256, NULL), 0);
-    assert_int_equal(vd_registry_set_quant(registry_path, smoke->onnx, VD_QUANT_FP32, NULL, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, smoke->onnx, VD_QUANT_DYNAMIC, smoke->sha256, NULL, NULL), 0);
+    assert_int_equal(vd_registry_set_quant(registry_path, smoke->onnx, VD_QUANT_FP32, NULL, NULL, NULL), 0);
     assert_string_equal(slurp(registry_path), slurp(path));
     vd_registry_free(&reg);
 }

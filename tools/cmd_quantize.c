@@ -339,7 +339,8 @@ static int commit(struct vd_quantize_job *j)
         return vd_context(rc, "%s is written, but not pinned", j->path);
     if (!j->file.row)
         return 0;
-    rc = vd_registry_set_quant(j->file.registry.path, j->file.row->onnx, j->mode, j->sha256, side ? j->sidecar : NULL);
+    rc = vd_registry_set_quant(j->file.registry.path, j->file.row->onnx, j->mode, j->sha256, side ? j->sidecar : NULL,
+                               j->mode == VD_QUANT_STATIC ? j->st->calibration_set : NULL);
     if (!rc)
         return 0;
     rc = vd_context(rc, "%s is written, but not pinned", j->path);

@@ -28,6 +28,7 @@ struct vd_static_job {
     struct vd_static_override *override;
     struct vd_static_report report;
     bool *fp32, *wide, *tail; /* by node: fp32 of the form's options, o.two_bytes and o.tails */
+    char calibration_set[256]; /* of the registry row: a name, and the sha256 of what was seen as a file */
     bool best_only; /* the budget was not met: the result goes to keep_best */
 };
 

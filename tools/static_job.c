@@ -223,6 +223,12 @@ static int search(struct vd_quantize_job *j, struct vd_quant_measure *measure)
     return rc ? vd_report(rc) : code;
 }
 
+static bool is_json(const char *path)
+{
+    const size_t n = strlen(path);
+    return n > 5 && !strcmp(path + n - 5, ".json");
+}
+
 /* What equalisation and bias correction each do. The form without equalisation is calibrated again, from the same sources. */
 static int show_effect(const struct vd_cmd *cmd, struct vd_quantize_job *j, struct vd_quant_measure *measure)
 {
@@ -232,8 +238,7 @@ static int show_effect(const struct vd_cmd *cmd, struct vd_quantize_job *j, stru
     bool have_plain = st->made.c.n_group == 0;
     int rc = 0;
     for (int i = 0; i < a.n_source; i++) {
-        const size_t n = strlen(a.source[i]);
-        if ((n > 5 && !strcmp(a.source[i] + n - 5, ".json")) || !strcmp(a.source[i], "-"))
+        if (is_json(a.source[i]) || !strcmp(a.source[i], "-"))
             have_plain = true; /* there is nothing to calibrate it with */
     }
     if (!have_plain) {
@@ -269,12 +274,24 @@ static int show_effect(const struct vd_cmd *cmd, struct vd_quantize_job *j, stru
 
 /* --- the whole */
 
-static int save(const struct vd_static_job *st)
+/* What was seen, as a file if it is to be kept, and named for the registry in any case: the file's name, or that of the only source, or how
+ * many there were. */
+static int save(struct vd_static_job *st)
 {
     struct vd_buf b = {0};
+    char sha256[65];
     int rc = vd_calib_write(&st->made.c, &b);
-    if (!rc)
+    if (!rc && st->save)
         rc = vd_file_write(st->save, b.data, b.size);
+    if (!rc) {
+        const struct vd_calibrate_args *a = &st->calibrate;
+        const char *path = st->save ? st->save : a->n_source == 1 ? a->source[0] : NULL, *slash = path ? strrchr(path, '/') : NULL;
+        vd_sha256_hex(b.data, b.size, sha256);
+        if (path)
+            snprintf(st->calibration_set, sizeof(st->calibration_set), "%.160s sha256:%s", slash ? slash + 1 : path, sha256);
+        else
+            snprintf(st->calibration_set, sizeof(st->calibration_set), "%d sources sha256:%s", a->n_source, sha256);
+    }
     vd_free(b.data);
     return rc ? vd_report_output(rc) : VD_EXIT_OK;
 }
@@ -323,7 +340,7 @@ int vd_static_job(const struct vd_cmd *c, struct vd_quantize_job *j)
     int code = vd_calibrate(c, &j->source, j->file.sha256, &st->calibrate, &j->run, measures ? vd_quant_measure_frame : NULL, &m, &st->made);
     st->o.calibration = &st->made.c;
     st->o.source_sha256 = j->file.sha256;
-    if (!code && st->save)
+    if (!code)
         code = save(st);
     if (!code && measures)
         code = measured(c, j, &m);

@@ -70,6 +70,10 @@ static int change(json_t *json, const char *path, void *arg)
         const char *onnx = json_string_value(json_object_get(o, "onnx"));
         if (onnx && !strcmp(onnx, q->onnx)) {
             int rc = vd_quant_put(o, q);
+            if (!rc && q->calibration_set)
+                rc = set_string(o, "quant_calibration_set", q->calibration_set);
+            else if (!rc)
+                json_object_del(o, "quant_calibration_set");
             if (!rc && q->sidecar && json_object_get(o, "sidecar_sha256"))
                 rc = pin_sidecar(o, q->sidecar);
             return rc ? rc : sort_rows(models);
@@ -89,9 +93,10 @@ static int check(json_t *json, const char *path, void *arg)
     return rc ? rc : -l.err;
 }
 
-int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256, const char *sidecar)
+int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256, const char *sidecar,
+                          const char *calibration_set)
 {
-    struct vd_quant q = {.mode = m, .int8_sha256 = int8_sha256, .onnx = onnx_base, .sidecar = sidecar};
+    struct vd_quant q = {.mode = m, .int8_sha256 = int8_sha256, .onnx = onnx_base, .sidecar = sidecar, .calibration_set = calibration_set};
 
     return vd_json_update(path, change, check, &q, NULL, NULL);
 }

@@ -102,8 +102,10 @@ int vd_row_compare(const struct vd_row *row, const struct vd_row *sidecar, unsig
  * Sorted by id, keys as they were, 2 spaces. fp32 with int8_sha256 NULL removes quant_mode and int8_sha256. -ENOENT when there
  * is no such file or row. Writers take turns (a lock on the folder). */
 int vd_sidecar_set_quant(const char *path, enum vd_quant_mode m, const char *int8_sha256);
-/* A row that has sidecar_sha256 gets that of the file sidecar as it is now; NULL: none. */
-int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256, const char *sidecar);
+/* A row that has sidecar_sha256 gets that of the file sidecar as it is now; NULL: none. calibration_set: its quant_calibration_set, at most 255 bytes;
+ * NULL removes that key, since the new file's ranges are of no calibration. */
+int vd_registry_set_quant(const char *path, const char *onnx_base, enum vd_quant_mode m, const char *int8_sha256, const char *sidecar,
+                          const char *calibration_set);
 /* What a trainer or a converter knows of a model: the keys of `keys` (an object with id and onnx) replace those of the row of that id, or make a
  * new row; a null takes a key out; keys that it does not have stay. sidecar: the file whose digest goes along, where the row
  * has one. The same for the sidecar at path, which is made when there is none. Checked and atomic as above. */

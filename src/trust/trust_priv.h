@@ -55,8 +55,9 @@ int vd_json_update(const char *path, vd_json_change *change, vd_json_change *che
 int vd_json_merge(json_t *o, const json_t *keys);
 int vd_lock_folder(const char *path); /* of path; what to unlock, or -1: there are no locks there */
 void vd_unlock_folder(int lock);
-/* quant_mode and int8_sha256 of a row or sidecar; both are removed for fp32, which has no digest. */
-struct vd_quant { enum vd_quant_mode mode; const char *int8_sha256, *onnx, *sidecar; };
+/* quant_mode and int8_sha256 of a row or sidecar; both are removed for fp32, which has no digest. A row also says what the ranges are of,
+ * or nothing where calibration_set is NULL. */
+struct vd_quant { enum vd_quant_mode mode; const char *int8_sha256, *onnx, *sidecar, *calibration_set; };
 int vd_quant_put(json_t *o, const struct vd_quant *q);
 
 #endif

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """quantize as a process that can be killed: wherever it stopped, nothing wrong opens, and running it again mends it."""
+import hashlib
 import json
 import os
 import re
@@ -78,3 +79,15 @@ def test_killed_at_every_call(fresh, call):
         if re.match(r"\..+\.[A-Za-z0-9]{6}$", name):
             (fresh / name).unlink()
     mended(fresh)
+
+
+def test_calibration_is_on_record(fresh):
+    """The registry row of a static file names the calibration and has its digest; dynamic ranges have none."""
+    ranges = SOURCE / "model/tiny/calibration/learned_filter_v1.json"
+    digest = hashlib.sha256(ranges.read_bytes()).hexdigest()
+    row = lambda: json.loads((fresh / "registry.json").read_text())["models"][0]
+    command("quantize", "static", fresh / NAMES[0], "-q", "--calibration", ranges, "--tails", "all", "--method", "percentile", "--percentile", "99.9")
+    assert row()["quant_mode"] == "static" and row()["quant_calibration_set"] == f"learned_filter_v1.json sha256:{digest}"
+    command("verify", fresh / NAMES[0])
+    mended(fresh)
+    assert row()["quant_mode"] == "dynamic" and "quant_calibration_set" not in row()
