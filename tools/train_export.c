@@ -274,7 +274,7 @@ static int pin(const struct vd_train_qat_export *x, const char *sha256, const st
     if (!rc && vd_file_is_regular(p->registry) && !(rc = vd_registry_load(p->registry, &nobody, &r))) {
         const struct vd_row *row = vd_registry_by_onnx(&r, onnx);
         if (!(rc = other_digest(p->registry, row, x->q->source_sha256)))
-            rc = row ? vd_registry_set_quant(p->registry, onnx, VD_QUANT_QAT, sha256, p->sidecar) : vd_registry_put(p->registry, shared, p->sidecar);
+            rc = row ? vd_registry_set_quant(p->registry, onnx, VD_QUANT_QAT, sha256, p->sidecar, NULL) : vd_registry_put(p->registry, shared, p->sidecar);
         vd_registry_free(&r);
     }
     json_decref(shared);
