@@ -99,7 +99,7 @@ def main():
         ours = [o.bin, "quantize", "static", o.model, *train, "-q", "-f", "-o", out]
         table = [("vmaf-dnn static", ours)]
         table += [(f"vmaf-dnn {m}", [*ours, "--method", m]) for m in ("minmax", "percentile", "entropy", "average")]
-        table += [("vmaf-dnn tails", [*ours, "--tails", "all", "--method", "percentile", "--percentile", "99.9"])]
+        table += [("vmaf-dnn tails", [*ours, "--tails", "all", "--equalize", "off", "--method", "percentile", "--percentile", "99.9"])]
         table += [("vmaf-dnn qoperator", [*ours, "--format", "qoperator"])]
         table += [(f"vmaf-dnn {a}", [*ours, *a.split()]) for a in o.ours]
         table += [("vmaf-dnn dynamic", [o.bin, "quantize", "dynamic", o.model, "-q", "-f", "-o", out])]

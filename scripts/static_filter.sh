@@ -27,7 +27,7 @@ done
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 ranges=$out/learned_filter_v1.json
-"$bin" calibrate "$model" "${some[@]}" -o "$ranges"
+"$bin" calibrate "$model" "${some[@]}" --equalize off -o "$ranges"
 "$bin" quantize static "$model" --calibration "$ranges" "${form[@]}" -o "$out/static.onnx"
 "$python" bench/bench_quantisers.py --bin "$bin" --pictures "$pictures" --frames 40 --only tails --only 'vmaf-dnn dynamic' "$model"
 [ -n "$pin" ] || exit 0
