@@ -63,7 +63,7 @@ static void make_row(struct conv_case *c, int ky)
             for (int l = 0; l < lanes; l++) {
                 const size_t at = element_at(c, b * VD_LANES + l, x, c->src_block, c->thin_src, size);
                 if (s->integer)
-                    row[at] = (uint8_t)(c->extreme ? 255 : below(256));
+                    row[at] = (uint8_t)(c->extreme == 1 ? 255 : c->extreme && !one_in(9) ? 0 : below(256));
                 else
                     ((float *)row)[at] = b * VD_LANES + l >= s->ic ? 0.0f : c->special && one_in(40) ? unusual() : small();
             }
@@ -106,7 +106,7 @@ static struct conv_case make_case(enum vd_row_conv_kind kind, int integer, int w
     }
     c.thin_src = kind == VD_ROW_FIRST;
     c.thin_dst = kind == VD_ROW_LAST;
-    c.extreme = integer && one_in(4);
+    c.extreme = integer && one_in(3) ? between(1, 2) : 0; /* 0 is -128 to sets that multiply signed bytes */
     c.special = one_in(4);
 
     const int padded = blocks_of(s->oc) * VD_LANES;
