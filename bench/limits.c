@@ -86,6 +86,52 @@ void vd_limits_measure(const char *set, struct vd_limits *l)
         l->u8 = 8 * n / vd_bench_measure(only_dot_u8, NULL, RUNS);
     }
 }
+#elif defined(VD_HAVE_NEON)
+/* Sixteen sums in registers (bytes without dot products: eight, and what waits to be added to them). */
+enum { ROUNDS = 4096, SUMS = 16, RUNS = 25 };
+
+#define FMLA(i) "fmla v" #i ".4s, v30.4s, v31.4s\n\t"
+#define SMLAL(i) "smlal v" #i ".4s, v30.4h, v31.4h\n\t"
+#define BYTES(i, t) "smull v" #t ".8h, v30.8b, v31.8b\n\tsmlal v" #t ".8h, v30.8b, v31.8b\n\tsadalp v" #i ".4s, v" #t ".8h\n\t"
+#define SDOT(i) "sdot v" #i ".4s, v30.16b, v31.4b[0]\n\t"
+#define SUDOT(i) "sudot v" #i ".4s, v30.16b, v31.4b[0]\n\t"
+#define SIXTEEN(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(16) op(17) op(18) op(19) op(20) op(21) op(22) op(23)
+#define LOOP(name, more, body) \
+    static void name(void *arg) \
+    { \
+        long n = ROUNDS; \
+        (void)arg; \
+        __asm__ volatile(more "movi v30.4s, #0\n\tmovi v31.4s, #0\n1:\n\t" body "subs %0, %0, #1\n\tb.ne 1b" \
+                         : "+r"(n) : : "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", \
+                         "v22", "v23", "v30", "v31"); \
+    }
+
+LOOP(only_fma, "", SIXTEEN(FMLA))
+LOOP(only_s16, "", SIXTEEN(SMLAL))
+LOOP(only_bytes, "", BYTES(0, 16) BYTES(1, 17) BYTES(2, 18) BYTES(3, 19) BYTES(4, 20) BYTES(5, 21) BYTES(6, 22) BYTES(7, 23))
+LOOP(only_dot, ".arch armv8.2-a+dotprod\n\t", SIXTEEN(SDOT))
+#if defined(VD_HAVE_I8MM)
+LOOP(only_dot_mixed, ".arch armv8.2-a+dotprod+i8mm\n\t", SIXTEEN(SUDOT))
+#endif
+
+void vd_limits_measure(const char *set, struct vd_limits *l)
+{
+    const double n = (double)ROUNDS * SUMS * 4e-9; /* products of 32 bits in 128, in billions */
+
+    *l = (struct vd_limits){0, 0, 0};
+    if (strcmp(set, "neon") != 0 && strcmp(set, "dotprod") != 0 && strcmp(set, "i8mm") != 0)
+        return;
+    l->f32 = n / vd_bench_measure(only_fma, NULL, RUNS);
+    l->s16 = n / vd_bench_measure(only_s16, NULL, RUNS);
+    if (strcmp(set, "neon") == 0)
+        l->u8 = 2 * n / vd_bench_measure(only_bytes, NULL, RUNS); /* eight times sixteen a round */
+    else if (strcmp(set, "dotprod") == 0)
+        l->u8 = 4 * n / vd_bench_measure(only_dot, NULL, RUNS);
+#if defined(VD_HAVE_I8MM)
+    else
+        l->u8 = 4 * n / vd_bench_measure(only_dot_mixed, NULL, RUNS);
+#endif
+}
 #else
 void vd_limits_measure(const char *set, struct vd_limits *l)
 {

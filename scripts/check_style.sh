@@ -68,7 +68,10 @@ for f in "${files[@]}"; do
     src/*/x86/*avx512vnni.h) [ "$(uname -m)" != x86_64 ] || alone "${f#src/}" "$CC" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -Iinclude -Isrc ;;
     src/*/x86/*avxvnni.h) ;; # only some compilers know it; the build compiles it there
     src/*/x86/*.h) [ "$(uname -m)" != x86_64 ] || alone "${f#src/}" "$CC" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -mavx2 -mfma -Iinclude -Isrc ;;
-    src/*/arm/*.h) [ "$(uname -m)" != aarch64 ] || alone "${f#src/}" "$CC" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude -Isrc ;;
+    src/*/arm/*.h)
+        arm64=$CC
+        [ "$(uname -m)" = aarch64 ] || arm64=aarch64-linux-gnu-gcc
+        ! command -v "${arm64%% *}" >/dev/null || alone "${f#src/}" $arm64 -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude -Isrc ;;
     src/*.h) alone "${f#src/}" "$CC" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude -Isrc ;;
     tools/*.h) alone "$f" "$CC" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -Iinclude -Isrc -Itools ;;
     esac
