@@ -10,7 +10,6 @@ when a row gains no more than --bar dB (default: no bar).
 MODEL: a path, or an id of the registry (default: learned_filter_x264_v1). Needs ffmpeg, NumPy, and for VMAF what data/vmaf.py fetches."""
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,34 +19,8 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "data"))
-from vmaf import vmaf_ffmpeg, VMAF_MODEL  # noqa: E402
-
-
-def luma(path):
-    """[frames, H, W] of an 8-bit 4:2:0 y4m file, mapped."""
-    with open(path, "rb") as f:
-        head = f.readline()
-    w, h = int(re.search(rb" W(\d+)", head)[1]), int(re.search(rb" H(\d+)", head)[1])
-    if not re.search(rb" C420", head):
-        sys.exit(f"{path}: not 4:2:0 of 8 bits")
-    frame = 6 + w * h + 2 * ((w + 1) // 2) * ((h + 1) // 2)  # "FRAME\n"
-    data = np.memmap(path, np.uint8, "r", offset=len(head))
-    n = len(data) // frame
-    return data[: n * frame].reshape(n, frame)[:, 6 : 6 + w * h].reshape(n, h, w)
-
-
-def psnr(a, b):
-    """Of each frame, in dB."""
-    if len(a) != len(b):
-        sys.exit(f"{len(a)} frames against {len(b)}")
-    mse = np.array([np.mean((x.astype(np.float32) - y) ** 2, dtype=np.float64) for x, y in zip(a, b)])
-    return 10 * np.log10(255**2 / np.maximum(mse, 1e-10))
-
-
-def ssim(test, clean):
-    r = subprocess.run(["ffmpeg", "-hide_banner", "-i", test, "-i", clean, "-lavfi", "ssim", "-f", "null", "-"], capture_output=True, text=True, check=True,
-                       stdin=subprocess.DEVNULL)
-    return float(re.search(r"SSIM Y:([0-9.]+)", r.stderr)[1])
+from measure import filtered, luma, psnr, ssim  # noqa: E402
+from vmaf import VMAF_MODEL, vmaf_ffmpeg  # noqa: E402
 
 
 def vmaf(test, clean, ffmpeg, temp):
@@ -84,7 +57,7 @@ def main():
             for model in o.models:
                 with tempfile.TemporaryDirectory() as temp:
                     after = Path(temp) / "after.y4m"
-                    subprocess.run([o.bin, "filter", "-q", "-m", model, before, "-o", after], check=True, cwd=HERE.parent)
+                    filtered(o.bin, model, before, after)
                     p1, s1 = psnr(luma(after), y), ssim(after, c)
                     if ffmpeg:
                         v0 = vmaf(before, c, ffmpeg, temp) if v0 is None else v0

