@@ -31,21 +31,26 @@ static const struct vd_onnx_tensor *scalar(const struct match *m, const char *na
     return t && t->count == 1 ? t : NULL;
 }
 
-/* The int8 graph's value of y; name NULL: it has none. */
+/* The int8 graph's value of y; name NULL: it has none. As ONNX Runtime's quantiser names what it rounds, or this project's. A value whose rounding
+ * left a rest that is read as well is that value. */
 static int realise(struct match *m, const char *y, struct vd_probe_value *v)
 {
+    static const char *const words[2][3] = {{"_DequantizeLinear_Output", "_quantized", "_zero_point"}, {"_dq", "_q", "_zp"}};
     struct vd_arena *a = &m->l->arena;
     *v = (struct vd_probe_value){NULL, NULL, NULL, 0};
-    const char *seen = vd_arena_printf(a, "%s_DequantizeLinear_Output", y), *bytes = vd_arena_printf(a, "%s_quantized", y);
-    const char *scale = vd_arena_printf(a, "%s_scale", y), *zero = vd_arena_printf(a, "%s_zero_point", y);
-    if (!seen || !bytes || !scale || !zero)
-        return vd_nomem(strlen(y));
-    if (computed(m, seen))
-        v->name = seen;
-    else if (computed(m, y))
+    const char *rest = vd_arena_printf(a, "%s_rest_q", y), *scale = vd_arena_printf(a, "%s_scale", y);
+    for (int i = 0; i < 2 && !v->name; i++) {
+        const char *seen = vd_arena_printf(a, "%s%s", y, words[i][0]), *bytes = vd_arena_printf(a, "%s%s", y, words[i][1]);
+        const char *zero = vd_arena_printf(a, "%s%s", y, words[i][2]);
+        if (!rest || !scale || !seen || !bytes || !zero)
+            return vd_nomem(strlen(y));
+        if (computed(m, seen) && !computed(m, rest))
+            v->name = seen;
+        else if (computed(m, bytes) && !computed(m, y) && scalar(m, scale) && scalar(m, zero))
+            *v = (struct vd_probe_value){bytes, scale, zero, 0};
+    }
+    if (!v->name && computed(m, y))
         v->name = y;
-    else if (computed(m, bytes) && scalar(m, scale) && scalar(m, zero))
-        *v = (struct vd_probe_value){bytes, scale, zero, 0};
     return 0;
 }
 

@@ -207,6 +207,18 @@ def test_layers(tmp_path, form):
             assert abs(a["clipped"] - outside) < 1e-3
 
 
+@pytest.mark.parametrize("form", [(), ("--format", "qoperator"), ("--tails", "all", "--method", "percentile", "--percentile", "99.9")], ids=["qdq", "qoperator", "tails"])
+def test_own_static_forms(tmp_path, shipped, form):
+    """The names that quantize static gives: a layer behind which a Relu was folded is compared behind it, and alone no layer is far from fp32."""
+    subprocess.run([BIN, "quantize", "static", shipped, "--calibration", "synthetic", "--equalize", "off", "-q", *form], check=True, timeout=300)
+    gate(shipped, "--explain", "--json", tmp_path / "g.json")
+    (j,) = json.loads((tmp_path / "g.json").read_text())
+    layers = [v for v in j["layers"] if "Conv" in v["name"]]
+    assert len(layers) == 10
+    for v in layers:
+        assert v["sqnr_db"] > 15, v
+
+
 def collapsing(path, spread):
     """Depthwise, and every channel of another size: 10 ** -spread to 10 ** spread in, the inverse in the depthwise weights, so that all count
     alike."""
