@@ -55,7 +55,8 @@ struct vd_static_report {
 
 /* in: float32 model in topological order, of which o->calibration speaks (its equalised form where that has groups). Conv, Gemm and MatMul
  * with constant weights are quantised, and what lies between two of them: Add, Mul, Concat, Sigmoid, LeakyRelu, Relu, Clip, pools and
- * operators that move elements. Relu and Clip behind a quantised operator become the end of its range. Concat and operators that move
+ * operators that move elements. Relu and Clip behind a quantised operator become the end of its range, and stay
+ * where that range, shared or longer, does not do their work. Concat and operators that move
  * elements have one scale on both sides. Behind the last layer nothing is quantised: such a Conv is ConvInteger, Cast and Mul with the
  * static scales, and where its input is an Add of two tensors that nobody else reads, it is the sum of two. Gemm and MatMul are
  * MatMulInteger, Cast and Mul. So every product of a layer that is not in rep as fp32 is one of integers.
