@@ -225,6 +225,7 @@ void vd_chart_histogram(struct vd_buf *b, const struct vd_range *r, int id)
 {
     enum { W = 210, H = 116, LEFT = 6, TOP = 22, BASE = 92 };
     const double span = r->bin_hi - r->bin_lo, pw = W - 2 * LEFT, each = pw / VD_BINS, share = r->n ? 100 * (double)r->outside / (double)r->n : 0;
+    const double noise = r->noise_n ? 100 * (double)r->noise_outside / (double)r->noise_n : 0;
     uint64_t most = 1;
     for (int i = 0; i < VD_BINS; i++)
         most = r->bin[i] > most ? r->bin[i] : most;
@@ -234,8 +235,8 @@ void vd_chart_histogram(struct vd_buf *b, const struct vd_range *r, int id)
         vd_html(b, "</title><desc id=\"h%d-d\">Values from %.4g to %.4g; rounded in their own range, so that none is clipped. Heights are square roots.</desc>", id,
                 r->lo, r->hi);
     else
-        vd_html(b, "</title><desc id=\"h%d-d\">Values from %.4g to %.4g; rounded in %.4g to %.4g, %.3f %% outside. Heights are square roots.</desc>", id, r->lo,
-                r->hi, r->rounded->lo, r->rounded->hi, share);
+        vd_html(b, "</title><desc id=\"h%d-d\">Values from %.4g to %.4g; rounded in %.4g to %.4g, %.3f %% outside, %.3f %% of noise. Heights are square roots.</desc>", id, r->lo,
+                r->hi, r->rounded->lo, r->rounded->hi, share, noise);
     label(b, LEFT, 12, "name", r->rounded->fp32, 26);
     for (int i = 0; i < VD_BINS; i++) {
         const double middle = r->bin_lo + (i + 0.5) * span / VD_BINS, h = r->bin[i] ? fmax(1, (BASE - TOP) * sqrt((double)r->bin[i] / (double)most)) : 0;
@@ -254,6 +255,6 @@ void vd_chart_histogram(struct vd_buf *b, const struct vd_range *r, int id)
     if (r->rounded->dynamic)
         vd_html(b, "<text class=\"tick mid\" x=\"%d\" y=\"%d\">own range</text>", W / 2, BASE + 12);
     else
-        vd_html(b, "<text class=\"tick mid\" x=\"%d\" y=\"%d\">%.3g %% outside</text>", W / 2, BASE + 12, share);
+        vd_html(b, "<text class=\"tick mid\" x=\"%d\" y=\"%d\">%.3g %% outside, %.3g %% of noise</text>", W / 2, BASE + 12, share, noise);
     vd_put_str(b, "</svg>");
 }

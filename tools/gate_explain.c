@@ -42,6 +42,7 @@ static json_t *activation(const struct vd_range *r)
     vd_json_number(o, "range_lo", r->rounded->dynamic ? NAN : r->rounded->lo);
     vd_json_number(o, "range_hi", r->rounded->dynamic ? NAN : r->rounded->hi);
     vd_json_number(o, "clipped", r->n ? (double)r->outside / (double)r->n : NAN);
+    vd_json_number(o, "clipped_noise", r->noise_n ? (double)r->noise_outside / (double)r->noise_n : NAN);
     vd_json_number(o, "histogram_lo", r->bin_lo);
     vd_json_number(o, "histogram_hi", r->bin_hi);
     for (int i = 0; i < VD_BINS; i++)

@@ -103,14 +103,15 @@ static void print_layers(FILE *f, const struct vd_explain *e, int most)
 
 static void print_activations(FILE *f, const struct vd_explain *e)
 {
-    fprintf(f, "       activations: values of fp32, the range that they are rounded in, and how many lie outside\n");
+    fprintf(f, "       activations: values of fp32, the range that they are rounded in, and how many lie outside; of noise\n");
     for (int i = 0; i < e->n_range; i++) {
         const struct vd_range *r = &e->range[i];
         fprintf(f, "         %10.4g to %-10.4g", r->lo, r->hi);
         if (r->rounded->dynamic)
-            fprintf(f, "  %-24s %9s", "their own", "0 %");
+            fprintf(f, "  %-24s %9s %9s", "their own", "0 %", "0 %");
         else
-            fprintf(f, "  %10.4g to %-10.4g %7.3f %%", r->rounded->lo, r->rounded->hi, r->n ? 100 * (double)r->outside / (double)r->n : 0);
+            fprintf(f, "  %10.4g to %-10.4g %7.3f %% %7.3f %%", r->rounded->lo, r->rounded->hi, r->n ? 100 * (double)r->outside / (double)r->n : 0,
+                    r->noise_n ? 100 * (double)r->noise_outside / (double)r->noise_n : 0);
         fprintf(f, "  %s\n", r->rounded->fp32);
     }
 }

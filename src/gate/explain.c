@@ -7,6 +7,7 @@
 
 #include "common/file.h"
 #include "common/mem.h"
+#include "common/random.h"
 #include "common/status.h"
 #include "gate/pair.h"
 
@@ -220,19 +221,35 @@ static void widen(struct vd_range *r, const struct vd_tensor *t)
     }
 }
 
+/* Half a step beyond the ends still rounds to them. */
+static bool is_outside(const struct vd_range *r, double v)
+{
+    const double step = (r->rounded->hi - r->rounded->lo) / 255;
+    return !r->rounded->dynamic && (v < r->rounded->lo - step / 2 || v > r->rounded->hi + step / 2);
+}
+
+static void count_noise(struct vd_range *r, const struct vd_tensor *t)
+{
+    const float *v = t->data;
+    const size_t n = vd_tensor_count(t);
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(v[i])) {
+            r->noise_n++;
+            r->noise_outside += is_outside(r, (double)v[i]);
+        }
+}
+
 static void count(struct vd_range *r, const struct vd_tensor *t)
 {
     const float *v = t->data;
     const size_t n = vd_tensor_count(t);
     const double per = VD_BINS / (r->bin_hi - r->bin_lo);
-    /* Half a step beyond the ends still rounds to them. */
-    const double step = (r->rounded->hi - r->rounded->lo) / 255, lo = r->rounded->lo - step / 2, hi = r->rounded->hi + step / 2;
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(v[i]))
             continue;
         const int k = (int)(((double)v[i] - r->bin_lo) * per);
         r->bin[k < 0 ? 0 : k >= VD_BINS ? VD_BINS - 1 : k]++;
-        r->outside += !r->rounded->dynamic && ((double)v[i] < lo || (double)v[i] > hi);
+        r->outside += is_outside(r, (double)v[i]);
     }
 }
 
@@ -242,6 +259,32 @@ static int run_fp32(struct bench *b, const struct vd_gate_result *r, int kept, s
     for (int i = 0; !rc && i < b->e->model[VD_FP32].n_in; i++)
         b->feed[i] = &b->in[i];
     return rc ? rc : vd_probe_run(&b->fp32, b->feed);
+}
+
+/* Noise as the record's, numpy.random.default_rng(0).random(), in the shapes of the first sample. */
+static int measure_noise(struct bench *b, const struct vd_gate_result *r)
+{
+    struct vd_explain *e = b->e;
+    struct vd_arena a = {0};
+    struct vd_rng rng;
+    vd_rng_seed(&rng, 0);
+    int rc = r->n_kept ? vd_explain_sample(r, 0, &a, &b->in) : 0;
+    for (int s = 0; !rc && r->n_kept && s < VD_EXPLAIN_NOISE; s++) {
+        for (int i = 0; i < e->model[VD_FP32].n_in; i++) {
+            b->feed[i] = &b->in[i];
+            for (size_t k = 0; k < vd_tensor_count(&b->in[i]); k++)
+                ((float *)b->in[i].data)[k] = vd_rng_f32(&rng);
+        }
+        if ((rc = vd_probe_run(&b->fp32, b->feed)))
+            break;
+        for (int i = 0; i < e->n_range; i++) {
+            const struct vd_tensor *t = range_value(b, &e->range[i]);
+            if (t && t->type == VD_F32)
+                count_noise(&e->range[i], t);
+        }
+    }
+    vd_arena_free(&a);
+    return rc;
 }
 
 static int measure(struct bench *b, const struct vd_gate_result *r)
@@ -400,6 +443,8 @@ int vd_explain(const struct vd_gate_result *r, const struct vd_gate_opts *o, str
         rc = plan_probes(&b);
     if (!rc)
         rc = measure(&b, r);
+    if (!rc)
+        rc = measure_noise(&b, r);
     vd_probe_close(&b.fp32);
     vd_probe_close(&b.int8);
     vd_workers_free(b.w);

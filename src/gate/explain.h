@@ -22,13 +22,14 @@ double vd_cost_drop(const struct vd_cost *c);
 /* 10 log10 of signal over error; INFINITY without an error, NaN without figures. */
 double vd_sqnr(const struct vd_compare *c);
 
-enum { VD_BINS = 64 };
+enum { VD_BINS = 64, VD_EXPLAIN_NOISE = 4 };
 struct vd_range { /* an activation that is rounded, in the fp32 graph */
     const struct vd_rounded *rounded;
     double lo, hi;            /* of the values */
     double bin_lo, bin_hi;    /* of the histogram: values and range together */
     uint64_t bin[VD_BINS];
     uint64_t n, outside;      /* values; those that the static range cannot hold */
+    uint64_t noise_n, noise_outside; /* the same on VD_EXPLAIN_NOISE samples of noise, which no calibration on pictures has seen */
 };
 
 struct vd_explain {

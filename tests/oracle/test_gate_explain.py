@@ -194,6 +194,9 @@ def test_layers(tmp_path, form):
     rounded = {a["tensor"]: a for a in j["activations"]}
     assert set(rounded) == ({"x", "r0", "s"} if form == "dynamic" else {"x", "r0", "r1", "s", "c2", "y"} if form == "QDQ" else {"x", "r0", "r1", "s", "c2", "y"} & set(rounded))
     constants = {t.name: numpy_helper.to_array(t) for t in int8.graph.initializer}
+    record = np.random.default_rng(0)
+    noise = [record.random((1, 1, 40, 48), dtype=np.float32) for _ in range(4)]
+    of_noise = [dict(zip(values, part(fp32, ["x"], values, {"x": x}), strict=True)) | {"x": x} for x in noise]
     for tensor, a in rounded.items():
         v = np.concatenate([w[tensor].ravel() for w in want])
         assert abs(a["min"] - v.min()) < 1e-5 and abs(a["max"] - v.max()) < 1e-5 and sum(a["histogram"]) == v.size
@@ -205,6 +208,10 @@ def test_layers(tmp_path, form):
             assert abs(a["range_lo"] - lo) < 1e-6 and abs(a["range_hi"] - hi) < 1e-6
             outside = ((v < lo - scale / 2) | (v > hi + scale / 2)).mean()
             assert abs(a["clipped"] - outside) < 1e-3
+            v = np.concatenate([w[tensor].ravel() for w in of_noise])
+            assert abs(a["clipped_noise"] - ((v < lo - scale / 2) | (v > hi + scale / 2)).mean()) < 1e-3
+        else:
+            assert a["clipped_noise"] == 0
 
 
 @pytest.mark.parametrize("form", [(), ("--format", "qoperator"), ("--tails", "all", "--method", "percentile", "--percentile", "99.9")], ids=["qdq", "qoperator", "tails"])
