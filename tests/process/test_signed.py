@@ -68,7 +68,8 @@ def test_ours_verifies_minisign(models):
     command("registry", "verify", models / "registry.json", "--trusted-keys", models / "keys", code=NO)
     minisign("-S", "-s", models / "their.key", "-m", models / "registry.json")
     r = command("registry", "verify", models / "registry.json", "--trusted-keys", models / "keys")
-    assert b"[ok]" in r.stdout and b"registry_version 1, 3 models" in r.stdout
+    rows = len(json.loads((models / "registry.json").read_text())["models"])
+    assert b"[ok]" in r.stdout and b"registry_version 1, %d models" % rows in r.stdout
     command("registry", "verify", models / "registry.json", "-p", models / "keys/their.pub")
     r = command("inspect", "--trusted-keys", models / "keys", models / PAIR[0])
     assert b"opens      " in r.stdout and b", pinned" in r.stdout
