@@ -24,8 +24,8 @@ exec </dev/null
 if ! [ -f "$dir/build.ninja" ]; then
     say "configure $dir"
     mkdir -p "$dir"
-    # An arena in which each object is an allocation of its own: each can be made to fail.
-    meson setup "$dir" -Dtests=enabled -Doptimization=1 -Ddebug=true -Db_coverage=true -Db_ndebug=true -Dc_args=-DVD_ARENA_OWN=1 "$@" \
+    # An arena in which each object is an allocation of its own: each can be made to fail. And a sandbox that lets the counts out.
+    meson setup "$dir" -Dtests=enabled -Doptimization=1 -Ddebug=true -Db_coverage=true -Db_ndebug=true '-Dc_args=-DVD_ARENA_OWN=1 -DVD_COVERAGE=1' "$@" \
         >"$dir/configure.log" 2>&1 || { cat "$dir/configure.log"; exit 1; }
 fi
 say "build $dir"

@@ -142,6 +142,10 @@ int vd_sandbox_enter(struct vd_sandbox *s)
 #ifdef VD_LEAK_CHECKER
     vd_sandbox_read(s, "/proc");
 #endif
+#ifdef VD_COVERAGE /* make coverage: what was counted is written when the process ends */
+    vd_sandbox_read(s, "/");
+    vd_sandbox_write_folder(s, "/");
+#endif
     if (s->nomem) {
         vd_sandbox_free(s);
         return vd_nomem(s->cap);
