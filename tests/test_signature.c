@@ -474,7 +474,7 @@ static void test_prepare(void **state)
     assert_true(temp_holds(registry, data, size));
     vd_free(data);
     j = load_json("registry.json");
-    json_object_del(json_array_get(json_object_get(j, "models"), 1), "sidecar_sha256");
+    json_object_del(json_array_get(json_object_get(j, "models"), 0), "sidecar_sha256");
     store_and_sign(j);
     assert_int_equal(vd_registry_prepare(registry, true, &data, &size), -EINVAL);
     assert_null(data);
