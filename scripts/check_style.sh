@@ -6,7 +6,7 @@ set -uo pipefail
 export LC_ALL=C.UTF-8 # for characters of more than one byte
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 build=${1:-}
-CC=${CC:-cc}
+read -ra CC <<<"${CC:-cc}" # may be a compiler behind ccache
 CXX=${CXX:-c++}
 bad=0
 say() { printf '%s\n' "$*"; bad=1; }
@@ -62,25 +62,25 @@ for f in "${files[@]}"; do
     [ -f "$f" ] || continue
     case $f in
     include/*.h)
-        alone "${f#include/}" "$CC" -x c -std=c11 -pedantic -Wall -Wextra -Werror -Iinclude
+        alone "${f#include/}" "${CC[@]}" -x c -std=c11 -pedantic -Wall -Wextra -Werror -Iinclude
         alone "${f#include/}" "$CXX" -x c++ -std=c++11 -pedantic -Wall -Wextra -Werror -Iinclude ;;
     *_tmpl.h) ;; # a body that its includer gives vectors to
-    src/*/x86/*avx512vnni.h) [ "$(uname -m)" != x86_64 ] || alone "${f#src/}" "$CC" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -Iinclude -Isrc ;;
+    src/*/x86/*avx512vnni.h) [ "$(uname -m)" != x86_64 ] || alone "${f#src/}" "${CC[@]}" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -Iinclude -Isrc ;;
     src/*/x86/*avxvnni.h) ;; # only some compilers know it; the build compiles it there
-    src/*/x86/*.h) [ "$(uname -m)" != x86_64 ] || alone "${f#src/}" "$CC" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -mavx2 -mfma -Iinclude -Isrc ;;
+    src/*/x86/*.h) [ "$(uname -m)" != x86_64 ] || alone "${f#src/}" "${CC[@]}" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -mavx2 -mfma -Iinclude -Isrc ;;
     src/*/arm/*.h)
-        arm64=$CC
+        arm64=${CC[*]}
         [ "$(uname -m)" = aarch64 ] || arm64=aarch64-linux-gnu-gcc
         ! command -v "${arm64%% *}" >/dev/null || alone "${f#src/}" $arm64 -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude -Isrc ;;
-    src/*.h) alone "${f#src/}" "$CC" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude -Isrc ;;
-    tools/*.h) alone "$f" "$CC" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -Iinclude -Isrc -Itools ;;
+    src/*.h) alone "${f#src/}" "${CC[@]}" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude -Isrc ;;
+    tools/*.h) alone "$f" "${CC[@]}" -x c -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -Iinclude -Isrc -Itools ;;
     esac
 done
 
 # One prefix on all that a program can see: the shared library exports the public header and nothing else, the static one has no stray names.
 if [ -n "$build" ]; then
     symbols=$(nm -D --defined-only --format=posix "$build/libvmaf_dnn.so" | cut -d' ' -f1) || say "no $build/libvmaf_dnn.so"
-    declared=$(cat include/vmaf_dnn/*.h | "$CC" -x c -E -P -Iinclude - 2>/dev/null | grep -oE '\bvmaf_dnn_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u)
+    declared=$(cat include/vmaf_dnn/*.h | "${CC[@]}" -x c -E -P -Iinclude - 2>/dev/null | grep -oE '\bvmaf_dnn_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u)
     for s in $symbols; do
         case $s in
         vmaf_dnn_*) grep -qx "$s" <<<"$declared" || say "libvmaf_dnn.so exports $s, which no public header declares" ;;
