@@ -117,14 +117,13 @@ static inline int vd_split(int left, int max)
 /* From a file's tile() the shapes of it that there are (of four channels: those of the list), and the kernel that cuts rows into them. */
 #define VD_CONV_FROM_TILES(name, tiles_of_four) \
     tiles_of_four(VD_TILE_FN) \
-    VD_TILE_FN(1, 1) VD_TILE_FN(1, 2) VD_TILE_FN(1, 3) VD_TILE_FN(1, 4) \
-    VD_TILE_FN(1, 5) VD_TILE_FN(1, 6) VD_TILE_FN(1, 7) VD_TILE_FN(1, 8) \
+    VD_TILES_OF_ONE(VD_TILE_FN) \
     void name(const struct vd_conv_args *a) \
     { \
-        static vd_tile_fn *const one[] = {tile_1x1, tile_1x2, tile_1x3, tile_1x4, tile_1x5, tile_1x6, tile_1x7, tile_1x8}; \
+        static vd_tile_fn *const one[] = {VD_TILES_OF_ONE(VD_TILE_NAME)}; \
         static vd_tile_fn *const four[] = {tiles_of_four(VD_TILE_NAME)}; \
         vd_tile_fn *const *fn = a->n_oc == 1 ? one : four; \
-        const int max = a->n_oc == 1 ? 8 : (int)(sizeof(four) / sizeof(four[0])); \
+        const int max = (int)((a->n_oc == 1 ? sizeof(one) : sizeof(four)) / sizeof(four[0])); \
         struct vd_tail t; \
         assert(VD_CONV_ARGS_OK(a)); \
         vd_tail_init(&t, a); \

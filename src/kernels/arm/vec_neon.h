@@ -16,6 +16,7 @@ enum {
     VV_LANES = 4,
     VD_KEPT = 8, /* s16: all inputs of a tile stay in registers */
 };
+#define VD_TILES_OF_ONE(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8)
 #define VD_TILES_OF_FOUR(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5)
 #define VD_TILES_S16_OF_FOUR(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
 

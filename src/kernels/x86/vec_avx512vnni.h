@@ -15,6 +15,7 @@ enum {
     VV_LANES = 16,
     VD_KEPT = 8, /* s16: all inputs of a tile stay in registers */
 };
+#define VD_TILES_OF_ONE(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) /* one product a cycle, four cycles long: more sums at once gain nothing */
 #define VD_TILES_OF_FOUR(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)
 #define VD_TILES_S16_OF_FOUR VD_TILES_OF_FOUR
 
