@@ -42,6 +42,7 @@ const char *vd_ort_load(const char *library)
 struct engine {
     struct vd_work work;
     void *options, *session, *memory, *in, *out;
+    double open_s;
     float *x, *y;
 };
 
@@ -58,9 +59,11 @@ static void *open_ort(const struct vd_work *w)
     e->work = *w;
     for (size_t i = 0; i < n; i++)
         e->x[i] = (float)(i * 2654435761u >> 8 & 255) / 255;
+    const double begin = vd_contender_now();
     check(ORT(ort_create, ORT_CREATE_SESSION_OPTIONS)(&e->options));
     check(ORT(ort_set_int, ORT_SET_INTRA_OP_NUM_THREADS)(e->options, w->threads));
     check(ORT(ort_create_session, ORT_CREATE_SESSION)(env, w->path, e->options, &e->session));
+    e->open_s = vd_contender_now() - begin;
     check(ORT(ort_create_memory, ORT_CREATE_CPU_MEMORY_INFO)(ARENA_ALLOCATOR, DEFAULT_MEMORY, &e->memory));
     check(ORT(ort_create_tensor, ORT_CREATE_TENSOR_WITH_DATA)(e->memory, e->x, n * sizeof(float), shape, 4, FLOAT32, &e->in));
     check(ORT(ort_create_tensor, ORT_CREATE_TENSOR_WITH_DATA)(e->memory, e->y, n_out * sizeof(float), w->scalar ? one : shape,
@@ -91,4 +94,6 @@ static void close_ort(void *engine)
     free(e);
 }
 
-const struct vd_engine vd_engine_ort = {"ONNX Runtime", open_ort, run_ort, close_ort};
+static double open_s_ort(const void *engine) { return ((const struct engine *)engine)->open_s; }
+
+const struct vd_engine vd_engine_ort = {"ONNX Runtime", open_ort, run_ort, close_ort, open_s_ort};

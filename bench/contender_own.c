@@ -8,6 +8,7 @@
 struct engine {
     struct vd_work work;
     vmaf_dnn_session *session;
+    double open_s;
     float *x, *y;
     uint8_t *plane;
 };
@@ -39,8 +40,10 @@ static void *open_own(const struct vd_work *w)
     vmaf_dnn_settings_default(&settings);
     settings.threads = w->threads;
     settings.baseline = w->baseline;
+    const double begin = vd_contender_now();
     if (vmaf_dnn_session_open(&e->session, w->path, &settings) < 0)
         fail();
+    e->open_s = vd_contender_now() - begin;
     return e;
 }
 
@@ -72,4 +75,6 @@ static void close_own(void *engine)
     free(e);
 }
 
-const struct vd_engine vd_engine_own = {"vmaf-dnn", open_own, run_own, close_own};
+static double open_s_own(const void *engine) { return ((const struct engine *)engine)->open_s; }
+
+const struct vd_engine vd_engine_own = {"vmaf-dnn", open_own, run_own, close_own, open_s_own};

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 /* Two engines behind one face: a model of one float input and one float output, opened for one size, run any number of times. */
 struct vd_work {
@@ -21,7 +22,16 @@ struct vd_engine {
     void *(*open)(const struct vd_work *w); /* ends the program with a message when that fails */
     void (*run)(void *engine);
     void (*close)(void *engine);
+    double (*open_s)(const void *engine); /* seconds that opening the file took, its frames apart */
 };
+
+static inline double vd_contender_now(void) /* seconds */
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 extern const struct vd_engine vd_engine_own, vd_engine_ort;
 

@@ -11,7 +11,11 @@ double vd_profile_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void vd_plan_profile(struct vd_plan *p) { p->profile = true; }
+void vd_plan_profile(struct vd_plan *p)
+{
+    p->profile = true;
+    p->shaped = false;
+}
 
 int vd_step_timed(struct vd_plan *p, struct vd_step *s)
 {

@@ -6,7 +6,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import TensorProto
+from onnx import helper as h
+from onnx import numpy_helper as nh
 
 BIN = os.environ["VMAF_DNN_BIN"]
 TINY = Path(os.environ["VMAF_DNN_SOURCE"]) / "model/tiny"
@@ -69,6 +73,19 @@ def test_layers_of_the_baseline_and_of_steps_that_are_no_stream():
     assert "learned_filter_v1, fp32: " in out and "\nConv_01 " in out and "ConvInteger" not in out and "GMAC/s" in out
     got = json.loads(layers("--json", "--size", "16x16", TINY / "smoke_fp16_v0.onnx"))
     assert got["layers"] and got["layers"][0]["seconds"] > 0
+
+
+def test_layers_of_a_model_of_one_size(tmp_path):
+    """Shaped when it is opened, so before it is profiled."""
+    w = np.full((4, 1, 3, 3), 0.1, np.float32)
+    graph = h.make_graph([h.make_node("Conv", ["x", "w"], ["c"], "conv"), h.make_node("GlobalAveragePool", ["c"], ["y"], "pool")], "g",
+                         [h.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 12, 10])], [h.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+                         [nh.from_array(w, "w")])
+    path = tmp_path / "m.onnx"
+    path.write_bytes(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8).SerializeToString())
+    got = json.loads(layers("--json", path))["layers"]
+    assert [(l["node"], l["what"]) for l in got if l["what"] not in ("load", "store")] == [("conv", "Conv"), ("pool", "GlobalAveragePool")]
+    assert sum(l["macs"] for l in got) == 4 * 9 * 10 * 8
 
 
 def test_refusals(tmp_path):
