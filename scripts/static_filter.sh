@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # static_filter.sh [--pin] [PICTURES]: the static form of learned_filter_v1 (docs/adr/0016-static-filter.md), made again for its weights of today.
-# PICTURES is the folder of train/data/pictures.py (build/pictures). 40 training pictures are calibrated on, the form with tails is written, and
+# PICTURES is the folder of train/data/pictures.py (train/data/pictures). 40 training pictures are calibrated on, the form with tails is written, and
 # it is measured beside the dynamic one. --pin: the calibration goes to model/tiny/calibration, the model's int8 file, sidecar and registry row
 # become the static ones, and the gate has the last word; without it nothing in model/ changes.
 set -euo pipefail
@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 pin=
 [ "${1:-}" = --pin ] && { pin=1; shift; }
-pictures=${1:-build/pictures}
+pictures=${1:-train/data/pictures}
 bin=${VMAF_DNN_BIN:-build/vmaf-dnn}
 python=${PYTHON:-build/venv/bin/python}
 model=model/tiny/learned_filter_v1.onnx
@@ -18,7 +18,7 @@ form=(--tails all --method percentile --percentile 99.9)
 [ -x "$bin" ] || { echo "no $bin: make builds it" >&2; exit 1; }
 [ -x "$python" ] || { echo "no $python: scripts/setup.sh test installs it, or set PYTHON" >&2; exit 1; }
 mapfile -t all < <(ls "$pictures"/train/degraded/*.y4m 2>/dev/null)
-[ ${#all[@]} -ge 40 ] || { echo "$pictures has ${#all[@]} training pictures, 40 are wanted: train/data/pictures.py --out $pictures" >&2; exit 1; }
+[ ${#all[@]} -ge 40 ] || { echo "$pictures has ${#all[@]} training pictures, 40 are wanted: train/data/pictures.py --out $pictures train" >&2; exit 1; }
 some=()
 for ((i = 0; i < 40; i++)); do
     some+=("${all[$((i * ${#all[@]} / 40))]}")
