@@ -18,7 +18,7 @@ form=(--tails all --method percentile --percentile 99.9)
 [ -x "$bin" ] || { echo "no $bin: make builds it" >&2; exit 1; }
 [ -x "$python" ] || { echo "no $python: scripts/setup.sh test installs it, or set PYTHON" >&2; exit 1; }
 mapfile -t all < <(ls "$pictures"/train/degraded/*.y4m 2>/dev/null)
-[ ${#all[@]} -ge 40 ] || { echo "$pictures has ${#all[@]} training pictures, 40 are wanted: train/data/pictures.py --out $pictures train" >&2; exit 1; }
+[ ${#all[@]} -ge 40 ] || { echo "$pictures has ${#all[@]} training pictures, 40 are wanted: train/data/pictures.py --out $pictures" >&2; exit 1; }
 some=()
 for ((i = 0; i < 40; i++)); do
     some+=("${all[$((i * ${#all[@]} / 40))]}")
