@@ -217,13 +217,15 @@ get_ort() {
 # The libraries for aarch64, out of that architecture's packages: apt with lists and cache of its own, so that the system's stay as they
 # are, and nothing is installed, only unpacked.
 arm64_packages='libjansson-dev libsodium-dev libpng-dev zlib1g-dev libcmocka-dev'
-arm64_archive() { # a line of sources.list
-    local id codename
+arm64_archive() { # a line of sources.list: Debian's archives have all architectures, so that the one that this machine asks has aarch64 too
+    local id codename site
     id=$(. /etc/os-release && echo "$ID")
     codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
     case $id in
     ubuntu) echo "deb [signed-by=/usr/share/keyrings/ubuntu-archive-keyring.gpg] http://ports.ubuntu.com/ubuntu-ports $codename main universe" ;;
-    *) echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $codename main" ;;
+    *)
+        site=$(apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages' | sed -n "s/ $codename\$//p" | head -n 1)
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${site:?no archive of $codename in the lists of apt} $codename main" ;;
     esac
 }
 get_arm64() {
