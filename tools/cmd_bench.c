@@ -166,6 +166,17 @@ static double median(double *t, int n)
     return n % 2 ? t[n / 2] : (t[n / 2 - 1] + t[n / 2]) / 2;
 }
 
+/* Print and release all, which is NULL, or ok false, where memory was not enough for it. */
+static int dump(json_t *all, bool ok)
+{
+    ok = ok && all && !json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_decref(all);
+    if (!ok)
+        return vd_nomem(1);
+    printf("\n");
+    return 0;
+}
+
 static int print_json(struct subject *b, int n, const struct bench *o, double faster)
 {
     json_t *shape = json_array(), *forms = json_array();
@@ -181,12 +192,7 @@ static int print_json(struct subject *b, int n, const struct bench *o, double fa
                             b->info.threads, "gmac", b->gmac, "runs", o->runs, "forms", forms);
     if (n == 2)
         ok &= !json_object_set_new(all, "int8_times_as_fast", json_real(faster));
-    ok = ok && all && !json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(all);
-    if (!ok)
-        return vd_nomem(1);
-    printf("\n");
-    return 0;
+    return dump(all, ok);
 }
 
 static void print_table(struct subject *b, int n, const struct bench *o, double faster)
@@ -237,12 +243,7 @@ static int print_layers(struct subject *b, const struct bench *o, const struct v
                                                          "bytes", (json_int_t)part[i].bytes, "seconds", part[i].seconds));
         json_t *all = json_pack("{s:s,s:s,s:s,s:i,s:f,s:f,s:o}", "id", b->info.id, "quant_mode", b->info.quant_mode, "kernels", b->info.kernels, "threads",
                                 b->info.threads, "gmac", b->gmac, "seconds", wall, "layers", list);
-        ok = ok && all && !json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-        json_decref(all);
-        if (!ok)
-            return vd_nomem(1);
-        printf("\n");
-        return 0;
+        return dump(all, ok);
     }
     printf("%s, %s: %.2f ms a run, %.3f GMAC; kernels %s, %d thread%s, mean of %d runs\n\n", b->info.id, b->info.quant_mode, wall * 1e3, b->gmac,
            b->info.kernels, b->info.threads, b->info.threads == 1 ? "" : "s", o->runs);
