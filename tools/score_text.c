@@ -9,6 +9,7 @@
 
 #include "common/mem.h"
 #include "common/status.h"
+#include "common/utf8.h"
 
 const int vd_percentile[VD_PERCENTILES] = {1, 5, 10, 25, 50};
 
@@ -64,25 +65,12 @@ static void put(struct vd_buf *b, const char *fmt, ...)
     vd_put(b, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
 
-/* Bytes of the UTF-8 character at s, 0 where there is none: no surrogates, no long forms, nothing over U+10FFFF. */
-static size_t character(const unsigned char *s)
-{
-    if (s[0] < 0x80)
-        return 1;
-    const size_t n = s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 /* Names come from files: quoted for the format, and what is no UTF-8 is '?'. */
 static void put_name(struct vd_buf *b, const char *name, enum vd_score_format f)
 {
     for (const unsigned char *s = (const unsigned char *)name; *s;) {
-        const size_t n = character(s);
+        size_t n;
+        vd_utf8(s, s + strnlen((const char *)s, 4), &n);
         if (!n)
             vd_put_u8(b, '?');
         else if (f == VD_SCORE_JSON && (*s == '"' || *s == '\\'))

@@ -11,6 +11,7 @@
 
 #include "common/mem.h"
 #include "common/status.h"
+#include "common/utf8.h"
 
 enum { MAX_NUMBER = 128, SHOWN = 120 };
 
@@ -45,23 +46,6 @@ static bool take(struct text *t, const char *word)
         return false;
     t->p += n;
     return true;
-}
-
-/* Bytes of the UTF-8 sequence at p, 0 when it is none (Unicode 15, table 3-7). */
-static size_t sequence(const char *p, const char *end)
-{
-    const uint8_t *s = (const uint8_t *)p;
-    const size_t left = (size_t)(end - p);
-    const size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
-
-    if (!n || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return n;
 }
 
 static bool hex4(struct text *t, unsigned *v)
@@ -122,7 +106,8 @@ static int string(struct text *t, char **s)
         return vd_nomem((size_t)(q - t->p) + 1);
     *s = d;
     while (t->p < q) {
-        const size_t n = sequence(t->p, q);
+        size_t n;
+        vd_utf8(t->p, q, &n);
         if (!n || (uint8_t)*t->p < 0x20)
             return bad(t, n ? "a control character in a string" : "a string that is not UTF-8");
         if (*t->p != '\\') {

@@ -7,40 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
 enum { LINE = 512 };
 
 static _Thread_local char reason[LINE];
-
-/* Length of the UTF-8 sequence at s and its code point, 0 when it is none.
- * The NUL that ends s is no continuation byte, so nothing past it is read. */
-static size_t decode(const unsigned char *s, uint32_t *cp)
-{
-    if (s[0] < 0x80) {
-        *cp = s[0];
-        return 1;
-    }
-    size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    if (s[0] < 0xc2 || s[0] > 0xf4)
-        return 0;
-    uint32_t v = s[0] & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        v = v << 6 | (s[i] & 0x3fu);
-    }
-    if (v < least[len] || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff))
-        return 0;
-    *cp = v;
-    return len;
-}
-
-/* C0, DEL, C1, line and paragraph separators, and the marks that reorder text. */
-static int hidden(uint32_t cp)
-{
-    return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f) || cp == 0x61c || cp == 0x200e || cp == 0x200f ||
-           (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069);
-}
 
 /* Valid UTF-8 on one line, whatever came in and wherever it was cut. */
 static void record(const char *text)
@@ -48,9 +19,9 @@ static void record(const char *text)
     const unsigned char *s = (const unsigned char *)text;
     char *out = reason;
     while (*s) {
-        uint32_t cp = 0;
-        size_t len = decode(s, &cp);
-        if (len && !hidden(cp)) {
+        size_t len;
+        const int32_t c = vd_utf8(s, s + strnlen((const char *)s, 4), &len);
+        if (len && !vd_utf8_hidden(c)) {
             memcpy(out, s, len);
             out += len;
             s += len;
