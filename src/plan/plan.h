@@ -61,7 +61,7 @@ struct vd_plan_part {
     int64_t macs, bytes;     /* of one run: multiplications; every element that it reads and writes once, weights left out */
     double seconds;          /* of all runs since the shape was given, added over the workers */
 };
-/* From the next vd_plan_shape() on, which shapes anew, each part of a run is timed; it costs some 50 ns a row. */
+/* From the next vd_plan_shape() on, which shapes anew, each part of a run is timed, by two looks at the clock for each row. */
 void vd_plan_profile(struct vd_plan *p);
 /* Part i of a shaped plan that is profiled, in the order in which they begin; false past the end. */
 bool vd_plan_part(const struct vd_plan *p, int i, struct vd_plan_part *part);
