@@ -13,7 +13,7 @@ dir=build-coverage
 jobs=$(nproc)
 # The tests that read files, build graphs and run operators and kernels; the others go through the same once more.
 tests=(common graph graph_qdq kernels kernels_elements kernels_flat kernels_rows no_memory onnx onnx_hostile onnx_limits onnx_values ops ops_arithmetic
-    ops_axes ops_elementwise ops_hostile ops_moves ops_order ops_products ops_quantise ops_reduce ops_resize ops_windows quant session stream train
+    ops_axes ops_elementwise ops_hostile ops_moves ops_order ops_products ops_quantise ops_reduce ops_resize ops_windows quant session stream stream_planes train
     test_conformance test_generated test_onnx_files test_ops_ort test_plan_ort test_qoperator_ort test_quantized_models
     calibration embedded_keys file_read file_write npy registry signature trust y4m fuzz_npy fuzz_onnx fuzz_quant fuzz_registry fuzz_run
     fuzz_sidecar fuzz_signature fuzz_y4m test_cli test_filter_io test_quantize test_registry_schema test_run test_signed test_static_ort)
