@@ -1,54 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-#include "cmd.h"
 #include "common/file.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "io/resize.h"
-#include "io/stream.h"
-#include "luma_clip.h"
 #include "ops/op.h" /* float16 */
-#include "score_text.h"
+#include "score_job.h"
 #include "session.h"
-
-enum { OPT_JSON = 1, OPT_CSV, OPT_XML, OPT_TEXT, OPT_NDJSON, OPT_SUBSAMPLE, OPT_PRECISION, OPT_FRAMES, OPT_SIZE, OPT_PIX_FMT };
-enum { DIST, REF }; /* of clip[] */
-enum { MAX_PRECISION = 17 };
-
-struct score {
-    /* What was asked for. */
-    const char *model, *path[2], *out; /* path[REF] NULL: no reference */
-    int format;                        /* enum vd_score_format; -1: by the file's ending */
-    bool ndjson, force, quiet;
-    long subsample, max_frames;
-    struct vd_luma_opts raw;
-    struct vd_run_opts run;
-    /* What is open. */
-    struct vd_luma_clip clip[2];
-    vmaf_dnn_session *session;
-    vmaf_dnn_info info;
-    size_t slot_of[2];                 /* which input of the model a clip goes to */
-    int model_w, model_h;              /* 0: any */
-    float *plane[2];                   /* clips brought to that size */
-    vmaf_dnn_output *output;
-    struct vd_sink sink;
-    struct vd_progress progress;
-    /* What happened. */
-    const char **metric;
-    int64_t *frame;
-    double *value;
-    size_t room;
-    struct vd_scores made;
-    double start;
-};
 
 static const char help[] =
     "Usage: vmaf-dnn score -m MODEL|ID -d CLIP [-r CLIP] [OPTION]...\n"
@@ -87,117 +51,13 @@ static const char help[] =
     "Exit codes: 0 done, 1 a score is not a number, 2 usage, no such file, or clips of different sizes, 3 a clip is broken or\n"
     "ends early, 4 the model was refused, 5 no room, no memory, or nobody reads the output.\n";
 
-const struct vd_cmd vd_cmd_score;
-
-/* --- what is asked for */
-
-static int format_of(const char *path)
-{
-    const char *dot = path ? strrchr(path, '.') : NULL;
-    return !dot ? VD_SCORE_TEXT : !strcasecmp(dot, ".json") ? VD_SCORE_JSON : !strcasecmp(dot, ".csv") ? VD_SCORE_CSV
-         : !strcasecmp(dot, ".xml") ? VD_SCORE_XML : VD_SCORE_TEXT;
-}
-
-static int check_args(struct score *s, int argc, char **argv)
-{
-    const struct vd_cmd *c = &vd_cmd_score;
-
-    if (optind < argc)
-        return vd_usage(c, "'%s' has no place here: clips are given with -d and -r", argv[optind]);
-    if (!s->model)
-        return vd_usage(c, "no model: give -m MODEL.onnx, or an id of the registry");
-    if (!s->path[DIST])
-        return vd_usage(c, "no clip: give -d CLIP, or -d - for standard input");
-    if (s->path[REF] && !strcmp(s->path[REF], "-") && !strcmp(s->path[DIST], "-"))
-        return vd_usage(c, "standard input cannot be both clips: name one of them");
-    if (s->raw.pix_fmt && !s->raw.w)
-        return vd_usage(c, "--pix-fmt is of raw samples: give --size WIDTHxHEIGHT with it");
-    for (int i = DIST; i <= REF; i++)
-        if (s->path[i] && !strcmp(s->path[i], "-") && isatty(STDIN_FILENO))
-            return vd_usage(c, "standard input is a terminal: pipe a y4m clip in");
-    if (s->out && !strcmp(s->out, "-"))
-        s->out = NULL;
-    if (s->ndjson && !s->out && s->format >= 0)
-        return vd_usage(c, "--ndjson has standard output to itself: give -o FILE for the other format");
-    if (s->format < 0)
-        s->format = format_of(s->out);
-    return VD_EXIT_OK;
-}
-
-static int parse(int argc, char **argv, struct score *s)
-{
-    static const struct option longs[] = {
-        {"model", required_argument, NULL, 'm'},
-        {"distorted", required_argument, NULL, 'd'},
-        {"reference", required_argument, NULL, 'r'},
-        {"output", required_argument, NULL, 'o'},
-        {"json", no_argument, NULL, OPT_JSON},
-        {"csv", no_argument, NULL, OPT_CSV},
-        {"xml", no_argument, NULL, OPT_XML},
-        {"text", no_argument, NULL, OPT_TEXT},
-        {"ndjson", no_argument, NULL, OPT_NDJSON},
-        {"subsample", required_argument, NULL, OPT_SUBSAMPLE},
-        {"frames", required_argument, NULL, OPT_FRAMES},
-        {"precision", required_argument, NULL, OPT_PRECISION},
-        {"size", required_argument, NULL, OPT_SIZE},
-        {"pix-fmt", required_argument, NULL, OPT_PIX_FMT},
-        {"force", no_argument, NULL, 'f'},
-        {"quiet", no_argument, NULL, 'q'},
-        VD_RUN_OPTIONS,
-        {NULL, 0, NULL, 0},
-    };
-    static const int format[] = {[OPT_JSON] = VD_SCORE_JSON, [OPT_CSV] = VD_SCORE_CSV, [OPT_XML] = VD_SCORE_XML, [OPT_TEXT] = VD_SCORE_TEXT};
-    const struct vd_cmd *c = &vd_cmd_score;
-    long n;
-    int opt;
-
-    while ((opt = vd_getopt(c, argc, argv, "m:d:r:o:fq", longs)) != -1)
-        switch (opt) {
-        case 'm': s->model = optarg; break;
-        case 'd': s->path[DIST] = optarg; break;
-        case 'r': s->path[REF] = optarg; break;
-        case 'o': s->out = optarg; break;
-        case 'f': s->force = true; break;
-        case 'q': s->quiet = true; break;
-        case OPT_NDJSON: s->ndjson = true; break;
-        case OPT_JSON: case OPT_CSV: case OPT_XML: case OPT_TEXT:
-            if (s->format >= 0 && s->format != format[opt])
-                return vd_usage(c, "one of --json, --csv, --xml and --text");
-            s->format = format[opt];
-            break;
-        case OPT_SUBSAMPLE:
-            if (!vd_parse_int(optarg, 1, LONG_MAX, &s->subsample))
-                return vd_usage(c, "--subsample %s: give a number from 1", optarg);
-            break;
-        case OPT_FRAMES:
-            if (!vd_parse_int(optarg, 1, LONG_MAX, &s->max_frames))
-                return vd_usage(c, "--frames %s: give a number from 1", optarg);
-            break;
-        case OPT_PRECISION:
-            n = VD_PRECISION_MAX;
-            if (strcmp(optarg, "max") && !vd_parse_int(optarg, 0, MAX_PRECISION, &n))
-                return vd_usage(c, "--precision %s: 0 to %d digits behind the point, or max", optarg, MAX_PRECISION);
-            s->made.precision = (int)n;
-            break;
-        case OPT_SIZE:
-            if (!vd_parse_size(optarg, &s->raw.w, &s->raw.h))
-                return vd_usage(c, "--size %s: WIDTHxHEIGHT", optarg);
-            break;
-        case OPT_PIX_FMT: s->raw.pix_fmt = optarg; break;
-        default:
-            if (opt == '?' || vd_run_option(c, opt, optarg, &s->run) < 0)
-                return VD_EXIT_USAGE;
-        }
-    return check_args(s, argc, argv);
-}
-
 /* --- the model */
 
-static int refuse(const struct score *s, const char *why) { return vd_report(vd_fail(ENOTSUP, "%s: %s", s->info.file, why)); }
+static int refuse(const struct vd_score_job *s, const char *why) { return vd_report(vd_fail(ENOTSUP, "%s: %s", s->info.file, why)); }
 
 static bool named(const char *name, const char *a, const char *b) { return !strcasecmp(name, a) || !strcasecmp(name, b); }
 
-static int take_inputs(struct score *s)
+static int take_inputs(struct vd_score_job *s)
 {
     const struct vd_onnx_model *m = &s->session->model;
 
@@ -228,7 +88,7 @@ static int take_inputs(struct score *s)
 }
 
 /* The size that the model sees, by what it is and what its sidecar says. */
-static int take_size(struct score *s)
+static int take_size(struct vd_score_job *s)
 {
     const struct vd_onnx_value *v = s->session->model.in;
     const struct vd_sidecar *side = &s->session->file.sidecar;
@@ -249,7 +109,7 @@ static int take_size(struct score *s)
     return VD_EXIT_OK;
 }
 
-static int take_outputs(struct score *s)
+static int take_outputs(struct vd_score_job *s)
 {
     const size_t n = s->info.n_outputs;
     const struct vd_row *row = s->session->file.row ? s->session->file.row : s->session->file.sidecar.json ? &s->session->file.sidecar.row : NULL;
@@ -295,7 +155,7 @@ static double number(const vmaf_dnn_output *o, const void *p)
 }
 
 /* The picture in clip i at the model's size. */
-static int sized(struct score *s, int i, vmaf_dnn_input *in)
+static int sized(struct vd_score_job *s, int i, vmaf_dnn_input *in)
 {
     const struct vd_luma_clip *c = &s->clip[i];
     const bool resize = s->model_w && (s->model_w != c->w || s->model_h != c->h);
@@ -317,7 +177,7 @@ static int sized(struct score *s, int i, vmaf_dnn_input *in)
     return 0;
 }
 
-static int room(struct score *s)
+static int room(struct vd_score_job *s)
 {
     if (s->made.n < s->room)
         return 0;
@@ -335,7 +195,7 @@ static int room(struct score *s)
     return 0;
 }
 
-static int run_model(struct score *s)
+static int run_model(struct vd_score_job *s)
 {
     const size_t n_in = s->path[REF] ? 2 : 1, n_out = s->info.n_outputs;
     vmaf_dnn_input in[2];
@@ -379,7 +239,7 @@ static int print(struct vd_buf *b)
     return rc;
 }
 
-static int print_line(struct score *s, void (*put)(struct vd_buf *, const struct vd_scores *, size_t), size_t i)
+static int print_line(struct vd_score_job *s, void (*put)(struct vd_buf *, const struct vd_scores *, size_t), size_t i)
 {
     struct vd_buf b = {0};
     if (i == 0)
@@ -401,7 +261,7 @@ static int report_clip(int rc)
     return rc == -EIO || rc == -ENOMEM ? VD_EXIT_ROOM : rc == -EINVAL ? VD_EXIT_USAGE : VD_EXIT_CLIP;
 }
 
-static int sizes_differ(const struct score *s)
+static int sizes_differ(const struct vd_score_job *s)
 {
     const struct vd_luma_clip *d = &s->clip[DIST], *r = &s->clip[REF];
     vd_say(&vd_cmd_score, "%s%s is %dx%d and %s %dx%d%s: scale one of them first", d->frames > 1 ? "from here on, " : "", r->name, r->w, r->h, d->name, d->w, d->h,
@@ -410,7 +270,7 @@ static int sizes_differ(const struct score *s)
 }
 
 /* The next picture of every clip. 1, 0 at the end of all, or -1 and *code after a message. */
-static int next_pictures(struct score *s, bool wanted, int *code)
+static int next_pictures(struct vd_score_job *s, bool wanted, int *code)
 {
     const int n = s->path[REF] ? 2 : 1;
     int got[2] = {0, 0};
@@ -437,7 +297,7 @@ static int next_pictures(struct score *s, bool wanted, int *code)
     return got[0];
 }
 
-static int score_frames(struct score *s)
+static int score_frames(struct vd_score_job *s)
 {
     const struct vd_luma_clip *c = &s->clip[DIST];
     int code = VD_EXIT_OK, rc;
@@ -471,7 +331,7 @@ static int score_frames(struct score *s)
 
 /* --- what comes of it */
 
-static int write_scores(struct score *s)
+static int write_scores(struct vd_score_job *s)
 {
     struct vd_buf b = {0};
     int rc = 0;
@@ -494,7 +354,7 @@ static int write_scores(struct score *s)
 }
 
 /* Are all numbers numbers? */
-static bool name_nans(const struct score *s)
+static bool name_nans(const struct vd_score_job *s)
 {
     bool all = true;
 
@@ -511,7 +371,7 @@ static bool name_nans(const struct score *s)
     return all;
 }
 
-static void print_summary(const struct score *s, double seconds)
+static void print_summary(const struct vd_score_job *s, double seconds)
 {
     char what[512], size[64] = "";
     struct vd_pooled p;
@@ -525,7 +385,7 @@ static void print_summary(const struct score *s, double seconds)
            s->made.fps, what, s->metric[0], p.mean);
 }
 
-static int finish(struct score *s, int code)
+static int finish(struct vd_score_job *s, int code)
 {
     const double seconds = vd_now() - s->start;
 
@@ -550,7 +410,7 @@ static int finish(struct score *s, int code)
 }
 
 /* The clips are open by now, and not a byte of them read. */
-static int confine(struct score *s)
+static int confine(struct vd_score_job *s)
 {
     struct vd_sandbox box = {0};
 
@@ -565,7 +425,7 @@ static int confine(struct score *s)
     return vd_confine(&vd_cmd_score, &box, &s->run);
 }
 
-static int open_clips(struct score *s)
+static int open_clips(struct vd_score_job *s)
 {
     for (int i = DIST; i <= REF; i++) {
         const int rc = s->path[i] ? vd_luma_open(&s->clip[i], s->path[i]) : 0;
@@ -578,7 +438,7 @@ static int open_clips(struct score *s)
     return rc ? vd_report_output(rc) : VD_EXIT_OK;
 }
 
-static int begin_clips(struct score *s)
+static int begin_clips(struct vd_score_job *s)
 {
     for (int i = DIST; i <= REF; i++) {
         const int rc = s->path[i] ? vd_luma_begin(&s->clip[i], &s->raw) : 0;
@@ -589,7 +449,7 @@ static int begin_clips(struct score *s)
     return s->path[REF] && d->w && r->w && (d->w != r->w || d->h != r->h) ? sizes_differ(s) : VD_EXIT_OK;
 }
 
-static int score_clip(struct score *s)
+static int score_clip(struct vd_score_job *s)
 {
     int code, rc;
 
@@ -611,8 +471,8 @@ static int score_clip(struct score *s)
 
 static int run(int argc, char **argv)
 {
-    struct score s = {.format = -1, .subsample = 1, .made = {.precision = 6}};
-    int code = parse(argc, argv, &s);
+    struct vd_score_job s = {.format = -1, .subsample = 1, .made = {.precision = 6}};
+    int code = vd_score_args(argc, argv, &s);
 
     if (!code)
         code = score_clip(&s);
