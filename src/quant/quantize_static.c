@@ -8,142 +8,11 @@
 
 #include "common/mem.h"
 #include "common/status.h"
-#include "quant/static_priv.h"
+#include "quant/static_forms.h"
 #include "quant/weights.h"
 
 /* Most nodes, initialisers and names that one node brings with it: two convolutions of 5 nodes, or a layer with its input and output. */
 enum { NODES_EACH = 19, INITS_EACH = 16, NAMES_EACH = 52 };
-
-#define text(s, ...) vd_rewrite_text(&(s)->r, __VA_ARGS__)
-#define node(s, ...) vd_rewrite_node(&(s)->r, __VA_ARGS__)
-#define initialiser(s, ...) vd_rewrite_init(&(s)->r, __VA_ARGS__)
-
-static void *arena(struct vd_static *s, size_t count, size_t size) { return vd_rewrite_alloc(&s->r, count, size); }
-static const char *fresh(struct vd_static *s, const char *want) { return vd_rewrite_fresh(&s->r, want); }
-static bool is_op(const struct vd_onnx_node *n, const char *op) { return !strcmp(n->op_type, op); }
-
-static const char *scalar(struct vd_static *s, const char *name, int type, const void *value, size_t size)
-{
-    void *p = arena(s, 1, size);
-    if (p)
-        memcpy(p, value, size);
-    return initialiser(s, fresh(s, name), type, 0, NULL, p);
-}
-
-static void set_attr(struct vd_static *s, struct vd_onnx_node *n, const char *name, int64_t v)
-{
-    struct vd_onnx_attr *a = arena(s, 1, sizeof(*a));
-    if (a) {
-        *a = (struct vd_onnx_attr){.name = name, .type = VD_ATTR_INT, .v.i = v};
-        n->attr = a;
-        n->n_attr = 1;
-    }
-}
-
-/* --- activations */
-
-/* Scale and zero point of v, written once for all that share them. */
-static struct vd_static_value *params(struct vd_static *s, int v)
-{
-    struct vd_static_value *r = vd_static_root(s, v);
-    if (!r->scale_name) {
-        const uint8_t zp = (uint8_t)r->zp;
-        r->scale_name = scalar(s, text(s, "%s_scale", r->name), VD_F32, &r->scale, sizeof(r->scale));
-        r->zp_name = scalar(s, text(s, "%s_zp", r->name), VD_U8, &zp, 1);
-    }
-    return r;
-}
-
-static const char *quantize(struct vd_static *s, int v)
-{
-    struct vd_static_value *x = &s->value[v];
-    if (!x->q) {
-        const struct vd_static_value *r = params(s, v);
-        x->q = fresh(s, text(s, "%s_q", x->name));
-        node(s, "QuantizeLinear", "", VD_NAMES(x->raw, r->scale_name, r->zp_name), VD_NAMES(x->q));
-    }
-    return x->q;
-}
-
-static const char *dequantize(struct vd_static *s, int v)
-{
-    struct vd_static_value *x = &s->value[v];
-    if (!x->dq) {
-        const char *q = quantize(s, v);
-        const struct vd_static_value *r = params(s, v);
-        x->dq = x->is_out && x->bytes_first ? x->name : fresh(s, text(s, "%s_dq", x->name));
-        node(s, "DequantizeLinear", "", VD_NAMES(q, r->scale_name, r->zp_name), VD_NAMES(x->dq));
-    }
-    return x->dq;
-}
-
-/* The float that an operator in fp32 reads of v. */
-static const char *plain(struct vd_static *s, int v)
-{
-    const struct vd_static_value *x = &s->value[v];
-    return x->bytes_first ? dequantize(s, v) : x->raw;
-}
-
-/* What writes v's float or bytes: their name. A graph output's own name is for what comes out of DequantizeLinear. */
-static const char *raw_name(struct vd_static *s, int v)
-{
-    struct vd_static_value *x = &s->value[v];
-    if (x->is_out && x->bytes_first)
-        x->raw = fresh(s, text(s, "%s_raw", x->name));
-    return vd_static_must_clamp(s, v) ? x->free = fresh(s, text(s, "%s_free", x->name)) : x->raw;
-}
-
-static const char *bytes_name(struct vd_static *s, int v)
-{
-    struct vd_static_value *x = &s->value[v];
-    x->q = fresh(s, text(s, "%s_q", x->name));
-    return vd_static_must_clamp(s, v) ? x->free = fresh(s, text(s, "%s_free", x->name)) : x->q;
-}
-
-static const char *bound(struct vd_static *s, int v, bool high)
-{
-    const struct vd_static_value *x = &s->value[v];
-    const float f = high ? x->clamp_hi : x->clamp_lo;
-    const struct vd_static_value *r = vd_static_root(s, v);
-    const uint8_t b = (uint8_t)vd_static_byte(r->scale, r->zp, f);
-    const char *name = text(s, "%s_%s", x->name, high ? "max" : "min");
-    return x->q ? scalar(s, name, VD_U8, &b, 1) : scalar(s, name, VD_F32, &f, sizeof(f));
-}
-
-/* The clamp whose work the range of v does not do: where the range is shared, longer than what was seen, or given. */
-static void clamp(struct vd_static *s, int v)
-{
-    const struct vd_static_value *x = &s->value[v];
-    const char *out = x->q ? x->q : x->raw;
-    if (!x->q && x->clamp_lo == 0 && x->clamp_hi == FLT_MAX) {
-        node(s, "Relu", "", VD_NAMES(x->free), VD_NAMES(out));
-    } else if (s->in->opset >= (x->q ? 12 : 11)) {
-        node(s, "Clip", "", VD_NAMES(x->free, bound(s, v, false), bound(s, v, true)), VD_NAMES(out));
-    } else if (!x->q) {
-        struct vd_onnx_attr *a = arena(s, 2, sizeof(*a));
-        struct vd_onnx_node *made = node(s, "Clip", "", VD_NAMES(x->free), VD_NAMES(out));
-        if (a) {
-            a[0] = (struct vd_onnx_attr){.name = "min", .type = VD_ATTR_FLOAT, .v.f = x->clamp_lo};
-            a[1] = (struct vd_onnx_attr){.name = "max", .type = VD_ATTR_FLOAT, .v.f = x->clamp_hi};
-            made->attr = a;
-            made->n_attr = 2;
-        }
-    } else if (!s->r.rc) {
-        s->r.rc = vd_fail(ENOTSUP, "%s is a clamp of bytes, which came with opset 12, and the model's is %d: leave out --format qoperator, or export it again",
-                          x->name, s->in->opset);
-    }
-}
-
-/* v was written as floats, or as bytes: its other forms. */
-static void wrote(struct vd_static *s, int v)
-{
-    if (s->value[v].free)
-        clamp(s, v);
-    if (s->value[v].bytes_first)
-        quantize(s, v);
-    if (s->value[v].bytes_first && s->value[v].is_out)
-        dequantize(s, v);
-}
 
 /* --- weights */
 
@@ -276,7 +145,7 @@ static void conv_bytes(struct vd_static *s, int i, struct layer *l)
 {
     const struct vd_onnx_node *n = l->n;
     const struct vd_static_node *p = &s->node[i];
-    const struct vd_static_value *x = params(s, p->in[0]);
+    const struct vd_static_value *x = vd_static_params(s, p->in[0]);
     float *scale = weight_scales(s, l, x->scale, true), *steps = NULL;
     uint8_t *q = arena(s, l->t->count, 1);
     if (!scale || !q)
@@ -292,33 +161,33 @@ static void conv_bytes(struct vd_static *s, int i, struct layer *l)
     struct vd_onnx_node *made;
     if (s->o->qoperator) {
         static const int8_t zero;
-        in = quantize(s, p->in[0]);
-        const struct vd_static_value *y = params(s, p->result);
-        const char *w_zp = s->w_zp ? s->w_zp : (s->w_zp = scalar(s, "weight_zp", VD_S8, &zero, 1));
+        in = vd_static_quantize(s, p->in[0]);
+        const struct vd_static_value *y = vd_static_params(s, p->result);
+        const char *w_zp = s->w_zp ? s->w_zp : (s->w_zp = vd_static_scalar(s, "weight_zp", VD_S8, &zero, 1));
         if (!s->o->per_tensor) { /* ONNX Runtime wants as many zero points as scales */
             const int64_t dim = (int64_t)l->m;
             w_zp = initialiser(s, fresh(s, text(s, "%s_zp", base)), VD_S8, 1, &dim, arena(s, l->m, 1));
         }
-        const char *out = bytes_name(s, p->result);
+        const char *out = vd_static_bytes(s, p->result);
         if (b)
             made = node(s, "QLinearConv", name, VD_NAMES(in, x->scale_name, x->zp_name, w, w_scale, w_zp, y->scale_name, y->zp_name, b), VD_NAMES(out));
         else
             made = node(s, "QLinearConv", name, VD_NAMES(in, x->scale_name, x->zp_name, w, w_scale, w_zp, y->scale_name, y->zp_name), VD_NAMES(out));
     } else {
         const char *w_dq = fresh(s, text(s, "%s_dq", base)), *b_dq = NULL;
-        in = dequantize(s, p->in[0]);
+        in = vd_static_dequantize(s, p->in[0]);
         made = node(s, "DequantizeLinear", "", VD_NAMES(w, w_scale), VD_NAMES(w_dq));
         if (!s->o->per_tensor)
-            set_attr(s, made, "axis", 0);
+            vd_static_set_attr(s, made, "axis", 0);
         if (b) {
             const char *b_scale = initialiser(s, fresh(s, text(s, "%s_bs", n->out[0])), VD_F32, s->o->per_tensor ? 0 : 1,
                                               (const int64_t[]){(int64_t)l->m}, steps);
             b_dq = fresh(s, text(s, "%s_b", n->out[0]));
             made = node(s, "DequantizeLinear", "", VD_NAMES(b, b_scale), VD_NAMES(b_dq));
             if (!s->o->per_tensor)
-                set_attr(s, made, "axis", 0);
+                vd_static_set_attr(s, made, "axis", 0);
         }
-        const char *out = raw_name(s, p->result);
+        const char *out = vd_static_raw(s, p->result);
         if (b)
             made = node(s, "Conv", name, VD_NAMES(in, w_dq, b_dq), VD_NAMES(out));
         else
@@ -332,8 +201,8 @@ struct bytes { const char *name, *zp; float scale; };
 
 static struct bytes bytes_of(struct vd_static *s, int v)
 {
-    const struct vd_static_value *p = params(s, v);
-    return (struct bytes){quantize(s, v), p->zp_name, p->scale};
+    const struct vd_static_value *p = vd_static_params(s, v);
+    return (struct bytes){vd_static_quantize(s, v), p->zp_name, p->scale};
 }
 
 /* What rounding v to bytes left, which is half a step of them at most, in bytes of its own. */
@@ -341,14 +210,14 @@ static struct bytes rest_of(struct vd_static *s, int v)
 {
     static const uint8_t middle = 128;
     struct vd_static_value *x = &s->value[v];
-    const float scale = x->fine ? fmaxf(params(s, v)->scale / 255, FLT_MIN) : fminf(params(s, v)->scale * VD_STATIC_TAIL, FLT_MAX / 256);
+    const float scale = x->fine ? fmaxf(vd_static_params(s, v)->scale / 255, FLT_MIN) : fminf(vd_static_params(s, v)->scale * VD_STATIC_TAIL, FLT_MAX / 256);
     if (!s->rest_zp)
-        s->rest_zp = scalar(s, "rest_zp", VD_U8, &middle, 1);
+        s->rest_zp = vd_static_scalar(s, "rest_zp", VD_U8, &middle, 1);
     if (!x->rest) {
         const char *rest = fresh(s, text(s, "%s_rest", x->name));
-        node(s, "Sub", "", VD_NAMES(x->raw, dequantize(s, v)), VD_NAMES(rest));
+        node(s, "Sub", "", VD_NAMES(x->raw, vd_static_dequantize(s, v)), VD_NAMES(rest));
         x->rest = fresh(s, text(s, "%s_rest_q", x->name));
-        node(s, "QuantizeLinear", "", VD_NAMES(rest, scalar(s, text(s, "%s_rest_scale", x->name), VD_F32, &scale, sizeof(scale)), s->rest_zp), VD_NAMES(x->rest));
+        node(s, "QuantizeLinear", "", VD_NAMES(rest, vd_static_scalar(s, text(s, "%s_rest_scale", x->name), VD_F32, &scale, sizeof(scale)), s->rest_zp), VD_NAMES(x->rest));
     }
     return (struct bytes){x->rest, s->rest_zp, scale};
 }
@@ -368,7 +237,7 @@ static const char *float_product(struct vd_static *s, const char *op, struct lay
         n->attr = l->n->attr;
         n->n_attr = l->n->n_attr;
     }
-    set_attr(s, node(s, "Cast", "", VD_NAMES(sum), VD_NAMES(cast)), "to", VD_F32);
+    vd_static_set_attr(s, node(s, "Cast", "", VD_NAMES(sum), VD_NAMES(cast)), "to", VD_F32);
     node(s, "Mul", "", VD_NAMES(cast, scales), VD_NAMES(out));
     return out;
 }
@@ -388,8 +257,8 @@ static void conv_float(struct vd_static *s, int i, struct layer *l)
     for (size_t k = 0; k < l->t->count; k++)
         q[k] ^= 0x80; /* + 128 */
     const char *w = initialiser(s, fresh(s, text(s, "%s_q", n->in[1])), VD_U8, l->t->rank, l->t->dim, q);
-    const char *zp = s->w_zp_u8 ? s->w_zp_u8 : (s->w_zp_u8 = scalar(s, "weight_zp_u8", VD_U8, &middle, 1));
-    const char *out = raw_name(s, p->result), *y = l->bias || two ? fresh(s, text(s, "%s_mul", out)) : out;
+    const char *zp = s->w_zp_u8 ? s->w_zp_u8 : (s->w_zp_u8 = vd_static_scalar(s, "weight_zp_u8", VD_U8, &middle, 1));
+    const char *out = vd_static_raw(s, p->result), *y = l->bias || two ? fresh(s, text(s, "%s_mul", out)) : out;
     float_product(s, "ConvInteger", l, bytes_of(s, add ? add->in[0] : p->in[0]), w, zp, y, scale, l->t->rank, false);
     if (l->bias) {
         int64_t dim[VD_MAX_RANK];
@@ -427,10 +296,10 @@ static void product(struct vd_static *s, int i, struct layer *l)
     if (flat)
         correct_bias(s, l, x, q, scale, true);
     const char *w = initialiser(s, fresh(s, text(s, "%s_q", n->in[1])), VD_S8, l->t->rank == 1 ? 1 : 2, dim, turned);
-    const char *zp = s->w_zp ? s->w_zp : (s->w_zp = scalar(s, "weight_zp", VD_S8, &zero, 1));
+    const char *zp = s->w_zp ? s->w_zp : (s->w_zp = vd_static_scalar(s, "weight_zp", VD_S8, &zero, 1));
     const float beta = attr_float(n, "beta", 1);
     const struct vd_onnx_tensor *c = n->n_in > 2 && *n->in[2] && beta != 0 ? constant(s, n, 2) : NULL;
-    const char *out = raw_name(s, p->result), *first = c || l->bias ? fresh(s, text(s, "%s_mul", out)) : out;
+    const char *out = vd_static_raw(s, p->result), *first = c || l->bias ? fresh(s, text(s, "%s_mul", out)) : out;
     float_product(s, "MatMulInteger", l, bytes_of(s, p->in[0]), w, zp, first, scale, 1, true);
     if (l->bias) {
         const char *sum = c ? fresh(s, text(s, "%s_shift", out)) : out;
@@ -457,7 +326,7 @@ static void layer(struct vd_static *s, int i)
     else
         conv_bytes(s, i, &l);
     unuse(s, l.n);
-    wrote(s, s->node[i].result);
+    vd_static_wrote(s, s->node[i].result);
 }
 
 /* --- the others */
@@ -484,7 +353,7 @@ static void other_on_bytes(struct vd_static *s, int i, const char *op)
     const struct vd_static_node *p = &s->node[i];
     const bool concat = p->kind == VD_STATIC_CONCAT;
     const int tensors = concat ? n->n_in : p->kind == VD_STATIC_PAIR ? 2 : 1;
-    const struct vd_static_value *y = params(s, p->result);
+    const struct vd_static_value *y = vd_static_params(s, p->result);
     const char **in = arena(s, 3 * (size_t)tensors + 2, sizeof(*in));
     int n_in = 0;
     if (!in)
@@ -492,13 +361,13 @@ static void other_on_bytes(struct vd_static *s, int i, const char *op)
     for (int k = 0; k < 2 && concat; k++)
         in[n_in++] = k ? y->zp_name : y->scale_name;
     for (int k = 0; k < tensors; k++) {
-        in[n_in++] = quantize(s, p->in[k]);
-        in[n_in++] = params(s, p->in[k])->scale_name;
-        in[n_in++] = params(s, p->in[k])->zp_name;
+        in[n_in++] = vd_static_quantize(s, p->in[k]);
+        in[n_in++] = vd_static_params(s, p->in[k])->scale_name;
+        in[n_in++] = vd_static_params(s, p->in[k])->zp_name;
     }
     for (int k = 0; k < 2 && !concat; k++)
         in[n_in++] = k ? y->zp_name : y->scale_name;
-    struct vd_onnx_node *made = node(s, op, n->name, in, n_in, (const char *const[]){bytes_name(s, p->result)}, 1);
+    struct vd_onnx_node *made = node(s, op, n->name, in, n_in, (const char *const[]){vd_static_bytes(s, p->result)}, 1);
     made->attr = n->attr;
     made->n_attr = n->n_attr;
 }
@@ -539,10 +408,10 @@ static void other(struct vd_static *s, int i)
     if (op)
         other_on_bytes(s, i, op);
     else if (moves)
-        set_output(s, copied(s, i, quantize, 1), bytes_name(s, p->result));
+        set_output(s, copied(s, i, vd_static_quantize, 1), vd_static_bytes(s, p->result));
     else
-        set_output(s, copied(s, i, dequantize, p->kind == VD_STATIC_CONCAT || p->kind == VD_STATIC_PAIR ? n->n_in : 1), raw_name(s, p->result));
-    wrote(s, p->result);
+        set_output(s, copied(s, i, vd_static_dequantize, p->kind == VD_STATIC_CONCAT || p->kind == VD_STATIC_PAIR ? n->n_in : 1), vd_static_raw(s, p->result));
+    vd_static_wrote(s, p->result);
 }
 
 static bool reads_bytes_first(const struct vd_static *s, int i)
@@ -594,7 +463,7 @@ int vd_quantize_static(const struct vd_onnx_model *in, const struct vd_static_op
             else
                 other(&s, i);
         } else if (reads_bytes_first(&s, i)) {
-            copied(&s, i, plain, in->node[i].n_in);
+            copied(&s, i, vd_static_plain, in->node[i].n_in);
         } else {
             vd_rewrite_keep(&s.r, &in->node[i]);
         }
