@@ -14,6 +14,7 @@
 #include "common/bytes.h"
 #include "common/checked.h"
 #include "common/mem.h"
+#include "common/names.h"
 #include "common/status.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
@@ -317,6 +318,39 @@ static const uint64_t edges[] = {0, 1, 127, 128, 255, 16383, 16384, UINT32_MAX, 
                                  (1ull << 56) - 1, 1ull << 56, (1ull << 63) - 1, 1ull << 63, UINT64_MAX};
 
 /* Through a buffer and back, then cut at every length, from a block of exactly that length. */
+/* Names that differ in one byte, in their length, or in what is behind their end. */
+static void test_names(void **state)
+{
+    (void)state;
+    enum { MOST = 41, N = MOST * MOST * 3 };
+    static char name[N][MOST + 9];
+    struct vd_arena a = {0};
+    struct vd_names t;
+    int n = 0;
+    for (int length = 0; length < MOST; length++)
+        for (int at = -1; at < length; at++)
+            for (int c = 0; c < (at < 0 ? 1 : 3); c++, n++) {
+                memset(name[n], 'n', sizeof name[n]);
+                name[n][length] = 0;
+                if (at >= 0)
+                    name[n][at] = (char)("mo\x81"[c]);
+            }
+    assert_true(n > 2000 && n <= N);
+    assert_int_equal(vd_names_init(&t, &a, (size_t)n), 0);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(vd_names_find(&t, name[i]), -1);
+        assert_int_equal(vd_names_add(&t, name[i], i), i);
+    }
+    for (int i = 0; i < n; i++) {
+        char same[MOST + 9]; /* the same, and other bytes behind it */
+        memset(same, i, sizeof same);
+        strcpy(same + i % 8, name[i]);
+        assert_int_equal(vd_names_find(&t, same + i % 8), i);
+        assert_int_equal(vd_names_add(&t, same + i % 8, n), i);
+    }
+    vd_arena_free(&a);
+}
+
 static void test_bytes(void **state)
 {
     (void)state;
@@ -459,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_mem_faults),     cmocka_unit_test(test_mem_threads),
         cmocka_unit_test(test_arena),          cmocka_unit_test(test_arena_text),
         cmocka_unit_test(test_arena_refusals), cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_varint_refusals), cmocka_unit_test(test_buf_growth),
         cmocka_unit_test(test_buf_faults),
     };

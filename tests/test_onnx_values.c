@@ -204,6 +204,35 @@ static void test_names(void **state)
             fail_msg("U+%04X: %d %s", c, rc, rc ? vd_reason() : "");
         done(&r);
     }
+    for (int length = 2; length < 28; length++) /* each byte of ASCII at each place of a name that is read eight bytes at a time */
+        for (int at = 0; at < length; at++)
+            for (int c = 1; c < 128; c++) {
+                char name[28], word[32];
+                memset(name, c == '~' ? ' ' : '~', sizeof name);
+                name[at] = (char)c;
+                name[length] = 0;
+                snprintf(word, sizeof word, "U+%04X", (unsigned)c);
+                struct vd_buf t = with_init(tensor_of(name, VD_F32, (int64_t[]){0}, 1));
+                if (c < 0x20 || c == 0x7f) {
+                    refuse(EBADMSG, word, t);
+                    continue;
+                }
+                struct read_file r = accept(t);
+                assert_string_equal(r.m.init[0].name, name);
+                done(&r);
+            }
+    for (int at = 0; at < 20; at++) { /* and where UTF-8 begins or breaks off */
+        char name[24];
+        memset(name, 'n', sizeof name);
+        memcpy(name + at, "\xc3\xb6x", 4);
+        struct read_file r = accept(with_init(tensor_of(name, VD_F32, (int64_t[]){0}, 1)));
+        assert_string_equal(r.m.init[0].name, name);
+        done(&r);
+        name[at + 1] = 'x';
+        refuse(EBADMSG, "not UTF-8", with_init(tensor_of(name, VD_F32, (int64_t[]){0}, 1)));
+        name[at + 1] = 0;
+        refuse(EBADMSG, "not UTF-8", with_init(tensor_of(name, VD_F32, (int64_t[]){0}, 1)));
+    }
     char longest[1025];
     memset(longest, 'n', sizeof longest);
     longest[1024] = 0;

@@ -6,11 +6,26 @@
 
 #include "common/checked.h"
 
+/* Both halves of a product with an odd number. What a change of a word does to it depends on the state before, and that begins with an address. */
+static uint64_t mix(uint64_t h, uint64_t w)
+{
+    __extension__ typedef unsigned __int128 u128;
+    const u128 p = (u128)(h ^ w) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
 static size_t slot_of(const struct vd_names *t, const char *name)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ (uint64_t)(uintptr_t)t->slot;
-    for (const char *p = name; *p; p++)
-        h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+    size_t n = strlen(name);
+    const char *p = name;
+    uint64_t w = 0, h = mix((uintptr_t)t->slot, n);
+    for (; n >= sizeof(w); n -= sizeof(w), p += sizeof(w)) {
+        memcpy(&w, p, sizeof(w));
+        h = mix(h, w);
+    }
+    w = 0;
+    memcpy(&w, p, n);
+    h = mix(h, w);
     size_t i = (size_t)(h ^ h >> 32) & t->mask;
     while (t->slot[i].name && strcmp(t->slot[i].name, name))
         i = (i + 1) & t->mask;
