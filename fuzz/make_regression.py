@@ -196,6 +196,86 @@ def npy():
     put("npy", "Fortran-order", array(header("(1, 1)", order="True"), b"abcd"))
 
 
+def archives():
+    """Each with one thing wrong, in front of it a byte that says in what pieces it is read."""
+    import io
+    import zipfile
+
+    def archive(method=zipfile.ZIP_STORED, zip64=False, data=bytes(range(200))):
+        f = io.BytesIO()
+        with zipfile.ZipFile(f, "w", method) as z:
+            for name in ("x.npy", "y.npy"):
+                info = zipfile.ZipInfo(name)
+                info.compress_type = method
+                with z.open(info, "w", force_zip64=zip64) as m:
+                    m.write(data)
+        return f.getvalue()
+
+    def wrong(name, mark, at, value, **how):
+        b = bytearray(archive(**how))
+        i = b.index(mark) + at
+        b[i:i + len(value)] = value
+        put("zip", name, b"\3" + b)
+
+    put("zip", "ok-stored", b"\3" + archive())
+    put("zip", "ok-deflated-zip64", b"\3" + archive(zipfile.ZIP_DEFLATED, True))
+    central, end = b"PK\1\2", b"PK\5\6"
+    wrong("directory-behind-the-end", end, 16, b"\xff\xff\xff\x7f")
+    wrong("directory-larger-than-the-file", end, 12, b"\0\0\xff\0")
+    wrong("more-members-than-the-directory", end, 10, b"\xff\3")
+    wrong("name-with-a-NUL", central, 46, b"\0")
+    wrong("name-longer-than-the-directory", central, 28, b"\xff\xff")
+    wrong("encrypted", central, 8, b"\1")
+    wrong("CVE-2019-9674-sizes-that-lie", central, 24, b"\xff\xff\xff\x7f", method=zipfile.ZIP_DEFLATED)
+    wrong("packed-bytes-behind-the-end", central, 20, b"\xff\xff\xff\x7f\xff\xff\xff\x7f")
+    wrong("member-behind-the-end", central, 42, b"\xff\xff\xff\x7f")
+    wrong("member-that-is-the-directory", central, 42, (archive().index(central)).to_bytes(4, "little"))
+    wrong("another-checksum", central, 16, b"\1\2\3\4")
+    put("zip", "cut-in-the-directory", b"\3" + archive()[:-60])
+    put("zip", "no-archive", b"\3" + b"\x93NUMPY\1\0" + bytes(100))
+    b = bytearray(archive(zip64=True))
+    i = b.index(central)
+    b[i + 42:i + 46] = b"\xff" * 4
+    b[i + 30:i + 32] = (len(b) - i).to_bytes(2, "little")
+    put("zip", "extra-field-to-the-end", b"\3" + b)
+
+
+def calibrations():
+    import json
+    t = {"name": "x", "min": 1.0, "max": 1.0, "frame_min": "0", "frame_max": "4", "exponent": -12, "first": 4096, "counts": [7], "channels": [[1.0, 1.0, "-1f"]]}
+    c = {"format": "vmaf_dnn.calibration", "version": 1, "model_sha256": "a" * 64, "frames": 2, "sources": [
+        {"name": "a", "sha256": "0" * 64, "frames": 1}, {"name": "b", "sha256": "0" * 64, "frames": 1}], "equalization": [], "tensors": [t]}
+
+    def save(name, whole):
+        put("calibration", name, json.dumps(whole, separators=(",", ":")))
+
+    def tensor(file, **change):
+        save(file, {**c, "tensors": [{**t, **change}]})
+
+    save("ok-one-tensor", c)
+    tensor("sum-of-over-124-bits", frame_min="f" * 32)
+    tensor("sum-of-a-minus", frame_min="-")
+    tensor("count-below-0", counts=[-1])
+    tensor("counts-of-nothing", counts=[0])
+    tensor("counts-that-wrap", counts=[1 << 62])
+    tensor("bins-without-counts", counts=[])
+    tensor("bins-of-another-range", exponent=-11)
+    tensor("infinite-range", max=1e39)
+    tensor("range-from-behind", min=2.0)
+    tensor("channel-of-two", channels=[[1.0, 1.0]])
+    tensor("channel-from-behind", channels=[[2.0, 1.0, "0"]])
+    tensor("unknown-key-that-begins-a-known-one", **{"nam": 1})
+    tensor("unknown-key-of-nothing", **{"": 1})
+    tensor("name-with-an-escape", name="x\x1b[2J")
+    save("two-tensors-of-one-name", {**c, "tensors": [t, t]})
+    save("sources-from-behind", {**c, "sources": c["sources"][::-1]})
+    save("a-source-twice", {**c, "sources": [c["sources"][0]] * 2})
+    save("frames-that-do-not-add-up", {**c, "frames": 3})
+    save("scale-of-nothing", {**c, "equalization": [{"tensors": ["x"], "scale": [0]}]})
+    save("another-version", {**c, "version": 2})
+    save("a-registry", {"schema_version": 1, "models": []})
+
+
 def signature():
     """The one signature that fuzz_signature.c's key made, and what is nearly it."""
     import base64
@@ -227,5 +307,5 @@ def signature():
     put("signature", "public-key-too-long", "\x02untrusted comment: x\n" + key + "AAAA\n")
 
 
-for write in (onnx, quant, run, documents, y4m, npy, signature):
+for write in (onnx, quant, run, documents, y4m, npy, archives, calibrations, signature):
     write()

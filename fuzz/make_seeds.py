@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """make_seeds.py FOLDER: inputs to begin with, FOLDER/TARGET/NAME, from the shipped files and by rule. Same files, same seeds."""
+import io
 import json
 import struct
 import sys
+import zipfile
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -43,6 +45,34 @@ def npy():
             put("npy", f"{descr[1:]}-{count}-v2", b"\x93NUMPY\x02\0" + struct.pack("<I", len(text)) + text + data)
 
 
+def archives():
+    """One byte that says how much is read at a time, then what numpy.savez() would write."""
+    for name, method in (("stored", zipfile.ZIP_STORED), ("deflated", zipfile.ZIP_DEFLATED)):
+        for zip64 in (False, True):
+            for count in (1, 3):
+                f = io.BytesIO()
+                with zipfile.ZipFile(f, "w", method) as z:
+                    for i in range(count):
+                        info = zipfile.ZipInfo(f"{'xyz'[i]}.npy")  # of 1980
+                        info.compress_type = method
+                        with z.open(info, "w", force_zip64=zip64) as m:
+                            m.write(bytes(range(i, 100)) + bytes(100))
+                    z.comment = b"c" * (count - 1)
+                put("zip", f"{name}-{count}{'-zip64' if zip64 else ''}", bytes([count]) + f.getvalue())
+
+
+def calibrations():
+    """Of one tensor with these values each."""
+    for name, lo, hi, bins, exponent, first in (("zero", "0", "0", [5], -126, 0), ("one", "1", "1", [7], -12, 4096)):
+        t = {"name": "x", "min": float(lo), "max": float(hi), "frame_min": "0", "frame_max": "4000000000000", "exponent": exponent, "first": first, "counts": bins,
+             "channels": [[float(lo), float(hi), "-1f"]]}
+        c = {"format": "vmaf_dnn.calibration", "version": 1, "model_sha256": "a" * 64, "frames": 3,
+             "sources": [{"name": "a.y4m", "sha256": "0" * 64, "frames": 1}, {"name": "b.y4m", "sha256": "1" * 64, "frames": 2}],
+             "equalization": [{"tensors": ["x"], "scale": [0.5, 2]}], "tensors": [t, {**t, "name": "y", "fixed": True, "channels": []}]}
+        put("calibration", name, json.dumps(c, separators=(",", ":")))
+        put("calibration", name + "-one-source", json.dumps({**c, "frames": 1, "sources": c["sources"][:1], "equalization": []}, separators=(",", ":")))
+
+
 def documents():
     for path in sorted(TINY.glob("*.json")):
         if path.name.endswith("schema.json"):
@@ -69,5 +99,7 @@ def models():
 
 y4m()
 npy()
+archives()
+calibrations()
 documents()
 models()

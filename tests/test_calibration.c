@@ -338,6 +338,17 @@ static void test_refuses(void **state)
         {"{\"name\":\"x\"", "{\"name\":\"\"", "name"},
         {"{\"name\":\"x\"", "{\"name\":\"x\",\"more\":1", "unknown key"},
         {"aaaa\"", "aaaA\"", "hex"},
+        {"\"tensors\":[\n", "\"tensors\":[[],\n", "a tensor is not an object"},
+        {"\"sources\":[\n", "\"sources\":[7,\n", "a source is not an object"},
+        {"\"equalization\":[\n", "\"equalization\":[{},\n", "an equalization has no \"tensors\""},
+        {"\"equalization\":[", "\"equalization\":{},\"x\":[", "unknown key \"x\""},
+        {"\"tensors\":[\"x\"", "\"tensors\":[\"x\\u0007\"", "control character"},
+        {"\"channels\":[[", "\"channels\":[[1],[", "not min, max and sum"},
+        {"\"channels\":[[", "\"channels\":[[2,1,\"0\"],[", "a channel's min is over its max"},
+        {"\"channels\":[[", "\"channels\":[[1e39,1,\"0\"],[", "a channel's min is not a finite number"},
+        {"with \\\"quotes\\\" \\\\ and \xc3\xa9", "x", "two tensors have the name x"},
+        {"{\"name\":\"x\"", "{\"nam\":1,\"name\":\"x\"", "unknown key \"nam\""}, /* the beginning of one that is known */
+        {"{\"name\":\"x\"", "{\"\":1,\"name\":\"x\"", "unknown key \"\""},
     };
     struct vd_calibration c = made(4, "clip"), back;
     struct vd_buf b = bytes_of(&c);
@@ -352,10 +363,70 @@ static void test_refuses(void **state)
     }
     for (size_t n = 0; n < b.size - 1; n += 7)
         assert_int_equal(vd_calib_read(&back, b.data, n, "f"), -EBADMSG);
+    assert_int_equal(vd_calib_read(&back, b.data, VD_CALIB_MAX_FILE + 1, "f"), -E2BIG);
     free(text);
     free(bad);
     vd_free(b.data);
     vd_calibration_free(&c);
+}
+
+/* Their number of sources is what a file can make large with little: in order, twice, and as slow to sort as can be. */
+static void test_sources_of_a_file(void **state)
+{
+    (void)state;
+    enum { N = 60000 };
+    static const char *const why[] = {NULL, "not in the order of their names", "the same clip was given twice", "at most 65536"};
+    for (int order = 0; order < 4; order++) {
+        const int n = order == 3 ? VD_CALIB_SOURCES + 1 : N;
+        struct vd_calibration c = made(4, "clip"), back;
+        struct vd_buf b = bytes_of(&c), all = {0};
+        vd_put_u8(&b, 0);
+        const char *text = (const char *)b.data, *from = strstr(text, "\"frames\":2"), *sources = strstr(text, "{\"name\":\"clip\""), *rest = strstr(text, "],\n\"equal");
+        assert_true(from && sources && rest && from < sources && sources < rest);
+        char line[200], sha[65] = "";
+        memset(sha, '7', 64);
+        vd_put(&all, text, (size_t)(from - text));
+        snprintf(line, sizeof line, "\"frames\":%d,\n\"sources\":[", n);
+        vd_put_str(&all, line);
+        for (int i = 0; i < n; i++) {
+            snprintf(line, sizeof line, "%s{\"name\":\"%06d\",\"sha256\":\"%s\",\"frames\":1}", i ? "," : "", order == 1 ? n - i : order == 2 && i == n - 1 ? i - 1 : i, sha);
+            vd_put_str(&all, line);
+        }
+        vd_put_str(&all, rest);
+        const int rc = vd_calib_read(&back, all.data, all.size, "f");
+        if (rc != (order ? -EBADMSG : 0) || (order && !strstr(vd_reason(), why[order])))
+            fail_msg("%d: %d: %s", order, rc, vd_reason());
+        if (!rc) {
+            assert_int_equal(back.n_source, N);
+            vd_calibration_free(&back);
+        }
+        vd_free(all.data);
+        vd_free(b.data);
+        vd_calibration_free(&c);
+    }
+}
+
+/* Sums as large as a file may say are refused before they do not fit: 2^124 and 16 of them. */
+static void test_sums_that_do_not_fit(void **state)
+{
+    (void)state;
+    for (int w = 0; w < 3; w++)
+        for (int sign = -1; sign < 2; sign += 2) {
+            struct vd_calibration c = made(1, "first");
+            int rc = 0, k = 0;
+            while (!rc && k < 40) {
+                char name[16];
+                snprintf(name, sizeof name, "%d", k++);
+                struct vd_calibration more = made(1, name);
+                const vd_exact large = (((vd_exact)1 << 123) - 1) * sign;
+                *(w == 0 ? &more.tensor[1].frame_min : w == 1 ? &more.tensor[1].frame_max : &more.tensor[1].channel[1].sum) = large;
+                rc = vd_calib_merge(&c, &more);
+                vd_calibration_free(&more);
+            }
+            assert_int_equal(rc, -ERANGE);
+            assert_true(k > 1 && k < 4);
+            vd_calibration_free(&c);
+        }
 }
 
 static void test_no_memory(void **state)
@@ -491,8 +562,8 @@ int main(void)
         cmocka_unit_test(test_hist_merges), cmocka_unit_test(test_hist_of_one_value), cmocka_unit_test(test_quantile),
         cmocka_unit_test(test_exact_sums), cmocka_unit_test(test_ranges), cmocka_unit_test(test_mse_is_the_least),
         cmocka_unit_test(test_entropy_cuts_outliers), cmocka_unit_test(test_file_round_trip), cmocka_unit_test(test_merge_in_any_order),
-        cmocka_unit_test(test_refuses), cmocka_unit_test(test_no_memory), cmocka_unit_test(test_pairs), cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_budget_fails),
+        cmocka_unit_test(test_refuses), cmocka_unit_test(test_sources_of_a_file), cmocka_unit_test(test_sums_that_do_not_fit),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_pairs), cmocka_unit_test(test_budget), cmocka_unit_test(test_budget_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,10 +37,15 @@ int vd_calib_add_source(struct vd_calibration *c, const char *name, const char *
         return vd_fail(E2BIG, "more than %d sources of calibration", VD_CALIB_SOURCES);
     memcpy(s.sha256, sha256, sizeof(s.sha256));
     s.name = vd_arena_str(&c->arena, name, strlen(name));
-    struct vd_calib_source *more = s.name ? vd_realloc(c->source, (size_t)c->n_source + 1, sizeof(*more)) : NULL;
-    if (!more)
-        return vd_nomem(sizeof(*more));
-    c->source = more;
+    if (!s.name)
+        return vd_nomem(strlen(name));
+    if (!(c->n_source & (c->n_source - 1))) { /* a power of two is full */
+        struct vd_calib_source *twice = vd_realloc(c->source, c->n_source ? 2 * (size_t)c->n_source : 1, sizeof(*twice));
+        if (!twice)
+            return vd_nomem(2 * (unsigned long long)c->n_source * sizeof(*twice));
+        c->source = twice;
+    }
+    struct vd_calib_source *more = c->source;
     int at = c->n_source;
     for (; at > 0; at--) {
         const int d = by_name(&s, &more[at - 1]);
@@ -79,6 +84,14 @@ static int check_same(const struct vd_calibration *c, const struct vd_calibratio
     return same ? 0 : vd_fail(EINVAL, "two calibrations of different tensors");
 }
 
+/* Files say sums of up to 124 bits, more than clips come to. */
+static int add_exact(vd_exact *sum, vd_exact v)
+{
+    static const vd_exact most = (vd_exact)1 << 124;
+    *sum += v;
+    return *sum < most && *sum > -most ? 0 : vd_fail(ERANGE, "the sums of these calibrations are larger than those of clips can be");
+}
+
 int vd_calib_merge(struct vd_calibration *c, const struct vd_calibration *from)
 {
     int rc = check_same(c, from);
@@ -87,22 +100,23 @@ int vd_calib_merge(struct vd_calibration *c, const struct vd_calibration *from)
     if (rc)
         return rc;
     c->frames += from->frames;
-    for (int i = 0; i < c->n_tensor; i++) {
+    for (int i = 0; !rc && i < c->n_tensor; i++) {
         struct vd_calib_tensor *t = &c->tensor[i];
         const struct vd_calib_tensor *f = &from->tensor[i];
         t->fixed |= f->fixed;
-        t->frame_min += f->frame_min;
-        t->frame_max += f->frame_max;
-        for (int k = 0; k < t->channels; k++) {
+        rc = add_exact(&t->frame_min, f->frame_min);
+        if (!rc)
+            rc = add_exact(&t->frame_max, f->frame_max);
+        for (int k = 0; !rc && k < t->channels; k++) {
             if (!t->hist.n || f->channel[k].min < t->channel[k].min)
                 t->channel[k].min = f->channel[k].min;
             if (!t->hist.n || f->channel[k].max > t->channel[k].max)
                 t->channel[k].max = f->channel[k].max;
-            t->channel[k].sum += f->channel[k].sum;
+            rc = add_exact(&t->channel[k].sum, f->channel[k].sum);
         }
         vd_hist_merge(&t->hist, &f->hist);
     }
-    return 0;
+    return rc;
 }
 
 void vd_calib_trim(struct vd_calibration *c)

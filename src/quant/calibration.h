@@ -41,7 +41,8 @@ void vd_calibration_free(struct vd_calibration *c);
 const struct vd_calib_tensor *vd_calib_find(const struct vd_calibration *c, const char *name);
 /* A source that one run has read. -EINVAL: the same name, digest and frames are there already; -E2BIG, -ENOMEM. */
 int vd_calib_add_source(struct vd_calibration *c, const char *name, const char *sha256, uint64_t frames);
-/* from into c. -EINVAL: another model, equalisation or list of tensors, or a source that both have. */
+/* from into c. -EINVAL: another model, equalisation or list of tensors, or a source that both have;
+ * -ERANGE: sums of over 124 bits. After a failure c is good for vd_calibration_free() alone. */
 int vd_calib_merge(struct vd_calibration *c, const struct vd_calibration *from);
 
 /* Leave out tensors of which nothing was seen: those that are not float32. After the last run. */

@@ -136,12 +136,23 @@ static void *room(struct in *r, size_t count, size_t size)
     return p;
 }
 
+static bool is_word(const char *list, const char *word)
+{
+    const size_t n = strlen(word);
+    for (const char *w = list; *w; w += strspn(w, " ?")) {
+        const size_t k = strcspn(w, " ?");
+        if (k == n && !memcmp(w, word, n))
+            return true;
+        w += k;
+    }
+    return false;
+}
+
 /* Keys of object o: all of want (space between; a '?' behind one that may be missing), and no other. */
 static bool keys(struct in *r, const json_t *o, const char *what, const char *want)
 {
     const char *key;
     json_t *value;
-    size_t expected = 0;
     if (!json_is_object(o)) {
         bad(r, "%s is not an object", what);
         return false;
@@ -150,18 +161,13 @@ static bool keys(struct in *r, const json_t *o, const char *what, const char *wa
         const size_t n = strcspn(w, " ?");
         char k[32];
         snprintf(k, sizeof(k), "%.*s", (int)n, w);
-        if (json_object_get(o, k))
-            expected++;
-        else if (w[n] != '?')
+        if (w[n] != '?' && !json_object_get(o, k))
             bad(r, "%s has no \"%s\"", what, k);
         w += n + strspn(w + n, " ?");
     }
-    if (!r->rc && json_object_size(o) != expected)
-        json_object_foreach((json_t *)(uintptr_t)o, key, value) {
-            const char *at = strstr(want, key);
-            if (!at || (at != want && at[-1] != ' '))
-                bad(r, "%s has an unknown key \"%.40s\"", what, key);
-        }
+    json_object_foreach((json_t *)(uintptr_t)o, key, value)
+        if (!is_word(want, key))
+            bad(r, "%s has an unknown key \"%.40s\"", what, key);
     return !r->rc;
 }
 
@@ -248,8 +254,13 @@ static void get_sources(struct in *r, const json_t *list)
         get_sha256(r, json_object_get(o, "sha256"), "the sha256 of a source", sha256);
         const uint64_t f = (uint64_t)get_int(r, json_object_get(o, "frames"), "the frames of a source", 1, 1 << 20);
         frames += f;
-        if (!r->rc && (r->rc = vd_calib_add_source(r->c, name, sha256, f)))
-            r->rc = vd_context(r->rc, "%s", r->name);
+        if (!r->rc && (r->rc = vd_calib_add_source(r->c, name, sha256, f))) {
+            r->rc = vd_fail(r->rc == -EINVAL ? EBADMSG : -r->rc, "%s: %s", r->name, vd_reason());
+            return;
+        }
+        const struct vd_calib_source *last = r->rc ? NULL : &r->c->source[r->c->n_source - 1];
+        if (last && (strcmp(last->name, name) || strcmp(last->sha256, sha256) || last->frames != f)) /* putting many in order would take long */
+            bad(r, "the sources are not in the order of their names");
     }
     if (!r->rc && frames != r->c->frames)
         bad(r, "frames is %" PRIu64 ", and the sources have %" PRIu64, r->c->frames, frames);
@@ -343,7 +354,7 @@ static void get_tensors(struct in *r, const json_t *list)
     struct vd_names names;
     const size_t n = length(r, list, "tensors", VD_CALIB_TENSORS);
     r->c->tensor = room(r, n, sizeof(*r->c->tensor));
-    if (!r->rc && !r->rc)
+    if (!r->rc)
         r->rc = vd_names_init(&names, &r->c->arena, n);
     for (size_t i = 0; i < n && !r->rc; i++) {
         struct vd_calib_tensor *t = &r->c->tensor[i];

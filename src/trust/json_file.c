@@ -34,48 +34,47 @@ int vd_json_parse(const void *data, size_t size, const char *path, json_t **json
     return vd_json_text(data, size, path, &room, json);
 }
 
-/* The fewest digits that keep every number's value: 0.01 stays 0.01. */
-static char *dump(const json_t *json)
+/* The fewest digits that keep every number's value: 0.01 stays 0.01. Fewer than it needs can make the largest ones too large to be read. */
+static int dump(const json_t *json, const char *path, char **text)
 {
-    for (size_t digits = 15; digits < 17; digits++) {
-        char *s = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
-        json_t *back = NULL;
-        int rc = s ? vd_json_parse(s, strlen(s), "", &back) : -ENOMEM;
-        int same = !rc && json_equal(json, back);
-        json_decref(back);
-        if (same || !s)
-            return s;
-        free(s);
-        if (rc)
-            return NULL;
-    }
-    return json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-}
-
-static int json_text(const json_t *json, const char *path, char **text, size_t *size)
-{
-    char *s = dump(json);
-    size_t n = s ? strlen(s) : 0;
     int rc = 0;
 
-    *size = n + 1;
-    *text = s ? vd_malloc(n + 1) : NULL;
-    if (!*text)
-        rc = vd_nomem(n + 1);
-    else if (n + 1 > VD_MAX_JSON)
-        rc = vd_fail(E2BIG, "%s: would grow over %d bytes", vd_shown(path), VD_MAX_JSON);
-    else {
-        memcpy(*text, s, n);
-        (*text)[n] = '\n';
-    }
-    free(s);
-    if (rc) {
-        vd_free(*text);
-        *text = NULL;
+    for (size_t digits = 15; digits <= 17; digits++) {
+        json_t *back = NULL;
+        char *s = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
+        rc = s ? vd_json_parse(s, strlen(s), path, &back) : vd_nomem(1);
+        const bool same = !rc && (digits == 17 || json_equal(json, back));
+        json_decref(back);
+        if (same) {
+            *text = s;
+            return 0;
+        }
+        free(s);
+        if (rc && rc != -EBADMSG)
+            break;
     }
     return rc;
 }
 
+static int json_text(const json_t *json, const char *path, char **text, size_t *size)
+{
+    char *s = NULL;
+    int rc = dump(json, path, &s);
+    size_t n = rc ? 0 : strlen(s);
+
+    *size = n + 1;
+    *text = NULL;
+    if (!rc && n + 1 > VD_MAX_JSON)
+        rc = vd_fail(E2BIG, "%s: would grow over %d bytes", vd_shown(path), VD_MAX_JSON);
+    if (!rc && !(*text = vd_malloc(n + 1)))
+        rc = vd_nomem(n + 1);
+    if (!rc) {
+        memcpy(*text, s, n);
+        (*text)[n] = '\n';
+    }
+    free(s);
+    return rc;
+}
 
 /* Not every file system has locks, and one that has none must not stop a write: two writers at once are what is lost then. */
 int vd_lock_folder(const char *path)

@@ -12,7 +12,7 @@
 #include "common/mem.h"
 #include "common/status.h"
 
-enum { END_SIZE = 22, END64_LOCATOR = 20, END64_SIZE = 56, MAX_COMMENT = 65535, CENTRAL_SIZE = 46, LOCAL_SIZE = 30, MAX_DIRECTORY = 16 << 20 };
+enum { END_SIZE = 22, END64_LOCATOR = 20, END64_SIZE = 56, MAX_COMMENT = 65535, CENTRAL_SIZE = 46, LOCAL_SIZE = 30, MAX_DIRECTORY = 16 << 20, PIECE = 1 << 30 };
 enum { SIGN_LOCAL = 0x04034b50, SIGN_CENTRAL = 0x02014b50, SIGN_END = 0x06054b50, SIGN_END64 = 0x06064b50, SIGN_LOCATOR = 0x07064b50 };
 
 static int broken(const char *name, const char *what) { return vd_fail(EBADMSG, "%s: broken .npz archive: %s", name, what); }
@@ -58,8 +58,10 @@ static int find_directory(const struct vd_zip *z, uint64_t file_size, uint64_t *
                 rc = 0;
                 if ((*count == 0xffff || *size == UINT32_MAX || *at == UINT32_MAX) && i >= END64_LOCATOR &&
                     le32(tail + i - END64_LOCATOR) == SIGN_LOCATOR) {
-                    if (read_at(z->fd, le64(tail + i - END64_LOCATOR + 8), e, END64_SIZE) != END64_SIZE || le32(e) != SIGN_END64)
+                    if (read_at(z->fd, le64(tail + i - END64_LOCATOR + 8), e, END64_SIZE) != END64_SIZE || le32(e) != SIGN_END64) {
                         rc = broken(z->name, "no ZIP64 directory");
+                        break;
+                    }
                     *count = le64(e + 32);
                     *size = le64(e + 40);
                     *at = le64(e + 48);
@@ -103,6 +105,7 @@ static int read_directory(struct vd_zip *z, const uint8_t *p, size_t size, uint6
             return broken(z->name, "a member without a good name");
         memcpy(m->name, p + CENTRAL_SIZE, name);
         m->method = le16(p + 10);
+        m->crc = le32(p + 16);
         m->packed = le32(p + 20);
         m->size = le32(p + 24);
         m->at = le32(p + 42);
@@ -152,6 +155,8 @@ struct vd_zip_stream {
     const struct vd_zip *z;
     const struct vd_zip_member *m;
     uint64_t at, left; /* packed bytes that were not read */
+    uint64_t done;     /* bytes that were given */
+    uLong crc;         /* of them */
     z_stream inflate;
     bool inflating;
     uint8_t in[1 << 14];
@@ -166,6 +171,7 @@ int vd_zip_stream_open(struct vd_zip_stream **out, const struct vd_zip *z, const
         return vd_nomem(sizeof(*s));
     s->z = z;
     s->m = m;
+    s->crc = crc32(0, NULL, 0);
     int rc = 0;
     if (read_at(z->fd, m->at, head, sizeof(head)) != sizeof(head) || le32(head) != SIGN_LOCAL)
         rc = broken(z->name, "a member is not where the directory says");
@@ -173,46 +179,61 @@ int vd_zip_stream_open(struct vd_zip_stream **out, const struct vd_zip *z, const
         rc = vd_nomem(1 << 16);
     else
         s->inflating = m->method != 0;
-    s->at = m->at + LOCAL_SIZE + (uint64_t)le16(head + 26) + (uint64_t)le16(head + 28);
-    s->left = m->packed;
     if (rc) {
         vd_free(s);
         return rc;
     }
+    s->at = m->at + LOCAL_SIZE + (uint64_t)le16(head + 26) + (uint64_t)le16(head + 28);
+    s->left = m->packed;
     *out = s;
     return 0;
 }
 
-int vd_zip_read(struct vd_zip_stream *s, void *dst, size_t n)
+static int read_stored(struct vd_zip_stream *s, void *dst, size_t n)
 {
-    if (!s->inflating) {
-        if (n > s->left || read_at(s->z->fd, s->at, dst, n) != (ptrdiff_t)n)
-            return broken(s->z->name, "a member ends early");
-        s->at += n;
-        s->left -= n;
-        return 0;
-    }
-    uint8_t *p = dst;
+    if (n > s->left || read_at(s->z->fd, s->at, dst, n) != (ptrdiff_t)n)
+        return broken(s->z->name, "a member ends early");
+    s->at += n;
+    s->left -= n;
+    return 0;
+}
+
+static int read_deflated(struct vd_zip_stream *s, uint8_t *p, size_t n)
+{
     while (n > 0) {
         if (!s->inflate.avail_in && s->left) {
             const size_t want = s->left < sizeof(s->in) ? (size_t)s->left : sizeof(s->in);
-            if (read_at(s->z->fd, s->at, s->in, want) != (ptrdiff_t)want)
-                return broken(s->z->name, "a member ends early");
-            s->at += want;
-            s->left -= want;
+            const int rc = read_stored(s, s->in, want);
+            if (rc)
+                return rc;
             s->inflate.next_in = s->in;
             s->inflate.avail_in = (uInt)want;
         }
-        const size_t room = n < 1u << 30 ? n : 1u << 30;
+        const size_t room = n < PIECE ? n : PIECE;
         s->inflate.next_out = p;
         s->inflate.avail_out = (uInt)room;
         const int rc = inflate(&s->inflate, Z_NO_FLUSH);
         const size_t got = room - s->inflate.avail_out;
         p += got;
         n -= got;
-        if (n && (rc == Z_STREAM_END || rc != Z_OK || (!got && !s->inflate.avail_in && !s->left)))
-            return broken(s->z->name, rc == Z_STREAM_END || rc == Z_OK || rc == Z_BUF_ERROR ? "a member ends early" : "a member does not inflate");
+        if (n && rc != Z_OK) /* Z_BUF_ERROR: no byte of it is left */
+            return broken(s->z->name, rc == Z_STREAM_END || rc == Z_BUF_ERROR ? "a member ends early" : "a member does not inflate");
     }
+    return 0;
+}
+
+int vd_zip_read(struct vd_zip_stream *s, void *dst, size_t n)
+{
+    if (n > s->m->size - s->done)
+        return broken(s->z->name, "a member ends early");
+    const int rc = s->inflating ? read_deflated(s, dst, n) : read_stored(s, dst, n);
+    if (rc)
+        return rc;
+    for (size_t at = 0; at < n; at += PIECE)
+        s->crc = crc32(s->crc, (const uint8_t *)dst + at, (uInt)(n - at < PIECE ? n - at : PIECE));
+    s->done += n;
+    if (n && s->done == s->m->size && s->crc != s->m->crc)
+        return broken(s->z->name, "a member does not have its checksum: copy the file again");
     return 0;
 }
 
