@@ -104,6 +104,12 @@ static struct conv_case make_case(enum vd_row_conv_kind kind, int integer, int w
         s->kw = 3;
         s->stride = s->dilation = 1;
     }
+    const int common = !integer && (kind == VD_ROW_FIRST || kind == VD_ROW_DEPTHWISE) && one_in(3); /* what sets have a kernel of its own for */
+    if (common) {
+        s->kh = s->kw = 3;
+        s->stride = between(1, 2);
+        s->dilation = 1;
+    }
     c.thin_src = kind == VD_ROW_FIRST;
     c.thin_dst = kind == VD_ROW_LAST;
     c.extreme = integer && one_in(3) ? between(1, 2) : 0; /* 0 is -128 to sets that multiply signed bytes */
@@ -127,10 +133,10 @@ static struct conv_case make_case(enum vd_row_conv_kind kind, int integer, int w
         t->clamp = one_in(2) && !(winograd && c.special); /* what is not finite must show */
         t->lo_f = one_in(2) ? 0 : small();
         t->hi_f = one_in(2) ? INFINITY : t->lo_f + fabsf(small());
-        t->clamp2 = one_in(2) && !(winograd && c.special);
+        t->clamp2 = !common && one_in(2) && !(winograd && c.special);
         t->lo2_f = one_in(2) ? 0 : small();
         t->hi2_f = one_in(2) ? INFINITY : t->lo2_f + fabsf(small());
-        if (one_in(2)) {
+        if (!common && one_in(2)) {
             t->range = c.range = floats(2, 2, 0, 0);
             if (one_in(2)) {
                 c.range[0] = -9e9f * vd_rng_f32(&rng);
@@ -150,7 +156,7 @@ static struct conv_case make_case(enum vd_row_conv_kind kind, int integer, int w
             ((float *)c.weight)[i] = small() / 16;
     const int wide = c.width + VD_ROW_SLACK - 1, lanes = c.thin_dst ? 1 : VD_LANES;
     c.dst_block = up64((size_t)wide * (size_t)lanes * (t->to_bytes ? 1 : 4)) + 64 * (size_t)below(2);
-    if (!t->to_bytes && one_in(2)) {
+    if (!t->to_bytes && !common && one_in(2)) {
         const size_t size = c.dst_block * (size_t)blocks_of(s->oc);
         c.residual = vd_aligned(size);
         assert_non_null(c.residual);

@@ -63,7 +63,7 @@ VR_INLINE void vr_one(vd_v acc[][VR_NV], const float *s, const float *w, const i
 /* Four input values of each pixel, in their order. */
 VR_INLINE void vr_four(vd_v acc[][VR_NV], const float *s, const float *w, const int np, const ptrdiff_t pixel)
 {
-    vd_v x[VR_LARGE > VR_WINO ? VR_LARGE : VR_WINO];
+    vd_v x[VR_FLOAT > VR_WINO ? VR_FLOAT : VR_WINO];
 
     VR_UNROLL
     for (int p = 0; p < np; p++)
@@ -164,39 +164,85 @@ static __attribute__((noinline)) void vr_finish_row(struct vr_float_job *j, vd_v
         vr_finish_row(j, sums, x, n); \
     }
 #define VR_FLOAT_TILES(name, sums_of, pixel) \
-    VR_FLOAT_TILE(VR_LARGE, name##_large, 1, sums_of, pixel) \
+    VR_FLOAT_TILE(VR_FLOAT, name##_large, 1, sums_of, pixel) \
     VR_FLOAT_TILE(VR_MIDDLE, name##_middle, 0, sums_of, pixel) \
     VR_FLOAT_TILE(VR_SMALL, name##_small, 0, sums_of, pixel)
 
 VR_FLOAT_TILES(dense1, vr_dense_sums, VD_LANES)
 VR_FLOAT_TILES(dense2, vr_dense_sums, 2 * VD_LANES)
-VR_FLOAT_TILES(first1, vr_dense_sums, 1)
-VR_FLOAT_TILES(first2, vr_dense_sums, 2)
+VR_FLOAT_TILE(VR_MIDDLE, first, 0, vr_dense_sums, j->pixel)
 VR_FLOAT_TILE(VR_SMALL, any, 0, vr_dense_sums, j->pixel)
-VR_FLOAT_TILES(depthwise1, vr_depthwise_sums, VD_LANES)
-VR_FLOAT_TILES(depthwise2, vr_depthwise_sums, 2 * VD_LANES)
+VR_FLOAT_TILE(VR_MIDDLE, depthwise, 0, vr_depthwise_sums, j->pixel)
 VR_FLOAT_TILE(VR_SMALL, depthwise_any, 0, vr_depthwise_sums, j->pixel)
+
+/* 3x3 with one product a tap (first layer, depthwise), bias and clamp: a block of a whole row, its weights in registers. Few pixels at a time, so that
+ * their stores, which take the multipliers' turns, lie between the products of the next. */
+VR_INLINE void vr_nine(const struct vr_float_job *j, int width, const int lanes, const int stride)
+{
+    const size_t at = lanes == 1 ? 0 : (size_t)j->block * j->src_block;
+
+    for (int v = 0; v < VR_NV; v++) {
+        const vd_v bias = j->tail.bias[v], lo = j->tail.lo, hi = j->tail.hi;
+        const vd_mask keep = j->tail.lanes[v];
+        const float *s[3];
+        float *out = j->dst + v * VV_LANES;
+        vd_v w[9];
+
+        VR_UNROLL
+        for (int t = 0; t < 9; t++)
+            w[t] = vv_load(j->weight + t * VD_LANES + v * VV_LANES);
+        for (int ky = 0; ky < 3; ky++)
+            s[ky] = j->src[ky] + at + (lanes == 1 ? 0 : v * VV_LANES);
+        for (int x = 0; x < width; x += VR_NINE, out += VR_NINE * VD_LANES) {
+            vd_v acc[VR_NINE];
+
+            VR_UNROLL
+            for (int p = 0; p < VR_NINE; p++)
+                acc[p] = vv_zero();
+            VR_UNROLL
+            for (int ky = 0; ky < 3; ky++) {
+                VR_UNROLL
+                for (int kx = 0; kx < 3; kx++)
+                    VR_UNROLL
+                    for (int p = 0; p < VR_NINE; p++) {
+                        const float *from = s[ky] + (p * stride + kx) * lanes;
+                        acc[p] = vv_fma(w[3 * ky + kx], lanes == 1 ? vv_set1(*from) : vv_load(from), acc[p]);
+                    }
+                s[ky] += VR_NINE * stride * lanes;
+            }
+            VR_UNROLL
+            for (int p = 0; p < VR_NINE; p++)
+                vv_store(out + p * VD_LANES, vv_min_keep(keep, hi, vv_max(lo, vv_add(acc[p], bias))));
+        }
+    }
+}
+
+typedef void vr_nine_fn(const struct vr_float_job *j, int width);
+#define VR_NINE_OF(name, lanes, stride) \
+    static __attribute__((noinline)) void nine_##name(const struct vr_float_job *j, int width) { vr_nine(j, width, lanes, stride); }
+VR_NINE_OF(first1, 1, 1)
+VR_NINE_OF(first2, 1, 2)
+VR_NINE_OF(depthwise1, VD_LANES, 1)
+VR_NINE_OF(depthwise2, VD_LANES, 2)
 
 static void vr_conv_f32(const struct vd_row_conv *c, void *dst, size_t dst_block, const void *const *src, size_t src_block,
                         const float *residual, size_t residual_block, int width)
 {
-    static vr_float_tile_fn *const dense[5][3] = {
+    static vr_float_tile_fn *const tiles[5][3] = {
         {tile_dense1_large, tile_dense1_middle, tile_dense1_small}, {tile_dense2_large, tile_dense2_middle, tile_dense2_small},
-        {tile_first1_large, tile_first1_middle, tile_first1_small}, {tile_first2_large, tile_first2_middle, tile_first2_small},
-        {NULL, NULL, tile_any},
+        {NULL, NULL, tile_any}, {NULL, tile_first, tile_any}, {NULL, tile_depthwise, tile_depthwise_any},
     };
-    static vr_float_tile_fn *const depthwise[3][3] = {
-        {tile_depthwise1_large, tile_depthwise1_middle, tile_depthwise1_small},
-        {tile_depthwise2_large, tile_depthwise2_middle, tile_depthwise2_small},
-        {NULL, NULL, tile_depthwise_any},
-    };
+    static vr_nine_fn *const nines[2][2] = {{nine_first1, nine_first2}, {nine_depthwise1, nine_depthwise2}};
     const struct vd_row_shape *s = &c->shape;
-    const int lanes = s->kind == VD_ROW_FIRST ? 1 : VD_LANES, any = s->stride > 2;
-    vr_float_tile_fn *const *fn = s->kind == VD_ROW_DEPTHWISE ? depthwise[any ? 2 : s->stride - 1]
-                                                              : dense[any ? 4 : (s->kind == VD_ROW_FIRST ? 2 : 0) + s->stride - 1];
+    const bool dense = s->kind == VD_ROW_DENSE, depthwise = s->kind == VD_ROW_DEPTHWISE;
+    const int lanes = s->kind == VD_ROW_FIRST ? 1 : VD_LANES;
+    vr_float_tile_fn *const *fn = tiles[depthwise ? 4 : !dense ? 3 : s->stride > 2 ? 2 : s->stride - 1];
+    vr_nine_fn *nine = !dense && s->kh == 3 && s->kw == 3 && s->dilation == 1 && s->stride <= 2 && !residual && !c->tail.clamp2 && !c->tail.range
+                           ? nines[depthwise][s->stride - 1]
+                           : NULL;
     struct vr_float_job j = {.c = c, .src = (const float *const *)src, .src_block = src_block / sizeof(float),
                              .step = (ptrdiff_t)s->dilation * lanes, .pixel = (ptrdiff_t)s->stride * lanes};
-    const size_t block = (size_t)(s->kh * s->kw) * (size_t)(s->kind == VD_ROW_DEPTHWISE ? 1 : s->ic) * VD_LANES;
+    const size_t block = (size_t)(s->kh * s->kw) * (size_t)(depthwise ? 1 : s->ic) * VD_LANES;
 
     vr_tail_init(&j.tail, &c->tail);
     for (int ob = 0; ob * VD_LANES < s->oc; ob++) {
@@ -205,10 +251,14 @@ static void vr_conv_f32(const struct vd_row_conv *c, void *dst, size_t dst_block
         j.dst = (float *)(void *)((char *)dst + (size_t)ob * dst_block);
         j.residual = residual ? (const float *)(const void *)((const char *)residual + (size_t)ob * residual_block) : NULL;
         vr_tail_block(&j.tail, &c->tail, ob, s->oc);
+        if (nine) {
+            nine(&j, width);
+            continue;
+        }
         for (int x = 0, n; x < width; x += n) {
-            const int left = width - x;
-            n = any ? VR_SMALL : vr_tile(left);
-            fn[n == VR_LARGE ? 0 : n == VR_MIDDLE ? 1 : 2](&j, x, n < left ? n : left);
+            const int left = width - x, i = fn[0] && left > VR_FLOAT - VR_SMALL ? 0 : fn[1] && left > VR_SMALL ? 1 : 2;
+            n = i == 0 ? VR_FLOAT : i == 1 ? VR_MIDDLE : VR_SMALL;
+            fn[i](&j, x, n < left ? n : left);
         }
     }
     vr_tail_end(&j.tail, &c->tail);

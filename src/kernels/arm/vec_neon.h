@@ -5,8 +5,9 @@
 #include <arm_neon.h>
 #include <stdint.h>
 
-/* Rows: pixels of a tile, largest first; Winograd: tiles that are summed together; last layer: vectors of pixels at once. */
-enum { VR_LARGE = 5, VR_MIDDLE = 4, VR_SMALL = 2, VR_WINO = 6, VR_LAST = 4 };
+/* Rows: pixels of a tile, largest first, the largest of floats, and those of a 3x3 tap by tap; Winograd: tiles that are summed together; last layer: vectors of
+ * pixels at once. */
+enum { VR_LARGE = 5, VR_MIDDLE = 4, VR_SMALL = 2, VR_FLOAT = 5, VR_NINE = 4, VR_WINO = 6, VR_LAST = 4 };
 /* The vectors that the templates are written in: Advanced SIMD of aarch64. */
 typedef float32x4_t vd_v;
 typedef int32x4_t vd_vi;

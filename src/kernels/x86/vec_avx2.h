@@ -5,8 +5,9 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-/* Rows: pixels of a tile, largest first; Winograd: tiles that are summed together; last layer: vectors of pixels at once. */
-enum { VR_LARGE = 6, VR_MIDDLE = 4, VR_SMALL = 2, VR_WINO = 6, VR_LAST = 1 };
+/* Rows: pixels of a tile, largest first, the largest of floats, and those of a 3x3 tap by tap; Winograd: tiles that are summed together; last layer: vectors of
+ * pixels at once. */
+enum { VR_LARGE = 6, VR_MIDDLE = 4, VR_SMALL = 2, VR_FLOAT = 6, VR_NINE = 4, VR_WINO = 6, VR_LAST = 1 };
 /* The vectors that conv_tiles_tmpl.h is written in: AVX2 and FMA. */
 typedef __m256 vd_v;
 typedef __m256i vd_vi, vd_pairs, vd_mask;

@@ -5,8 +5,9 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-/* Rows: pixels of a tile, largest first; Winograd: tiles that are summed together; last layer: vectors of pixels at once. */
-enum { VR_LARGE = 16, VR_MIDDLE = 8, VR_SMALL = 4, VR_WINO = 12, VR_LAST = 1 };
+/* Rows: pixels of a tile, largest first, the largest of floats, and those of a 3x3 tap by tap; Winograd: tiles that are summed together; last layer: vectors of
+ * pixels at once. */
+enum { VR_LARGE = 16, VR_MIDDLE = 8, VR_SMALL = 4, VR_FLOAT = 14, VR_NINE = 4, VR_WINO = 12, VR_LAST = 1 };
 /* The vectors that conv_tiles_tmpl.h is written in: AVX-512 F, BW, DQ, VL and VNNI. */
 typedef __m512 vd_v;
 typedef __m512i vd_vi, vd_pairs;
