@@ -72,7 +72,8 @@ static void store_input(struct vmaf_dnn_session *s, int k, int type, const void 
 {
     struct vd_tensor *t = vd_plan_input(s->plan, k);
     if (type == t->type) {
-        memcpy(t->data, data, vd_tensor_bytes(t));
+        if (!vd_plan_lend(s->plan, k, data))
+            memcpy(t->data, data, vd_tensor_bytes(t));
     } else {
         const struct vd_tensor from = {.type = VD_F32, .rank = t->rank, .data = (void *)(uintptr_t)data};
         struct vd_tensor f32 = from;

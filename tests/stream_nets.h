@@ -300,8 +300,9 @@ static inline void make_net(struct net *n, enum form form, int64_t c, int64_t h,
     make_conv(&m, &m.v[m.n_v - 1], PICK(1, 5, 16));
     for (int i = 0; i < 3; i++) {
         const struct value *v = &m.v[i ? below(m.n_v) : m.n_v - 1];
+        const bool pool = form != STATIC && i == 2; /* reads a stream's blocks */
         const struct vd_onnx_node *out = form == STATIC && below(2) ? net_node(n, "DequantizeLinear", 1, v->name, v->scale, v->zp, NULL)
-                                                                   : net_node(n, "Identity", 1, v->name, NULL);
+                                                                   : net_node(n, pool ? "GlobalAveragePool" : "Identity", 1, v->name, NULL);
         net_output(n, out->out[0]);
     }
 }

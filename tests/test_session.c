@@ -489,6 +489,42 @@ static void test_tensors(void **state)
     vmaf_dnn_session_close(s);
 }
 
+/* Inputs are read where the caller has them, at any address, in this run alone; the result may go there too. */
+static void test_caller_data(void **state)
+{
+    enum { W = 23, H = 9, N = W * H };
+    (void)state;
+    vmaf_dnn_session *s;
+    vmaf_dnn_settings settings;
+    vmaf_dnn_settings_default(&settings);
+    for (int baseline = 0; baseline < 2; baseline++) {
+        static unsigned char at[N * sizeof(float) + 64] __attribute__((aligned(64)));
+        float x[N], want[N], y[N];
+        settings.baseline = baseline;
+        assert_int_equal(vmaf_dnn_session_open(&s, shipped(STEM ".onnx"), &settings), 0);
+        for (int i = 0; i < N; i++)
+            x[i] = (float)(i * 37 % 101) / 101;
+        vmaf_dnn_input in = {.type = VMAF_DNN_F32, .rank = 4, .shape = {1, 1, H, W}, .data = x, .count = N};
+        vmaf_dnn_output out = {.type = VMAF_DNN_F32, .data = want, .capacity = N};
+        assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), 0);
+        for (size_t off = 0; off < 64; off += off < 4 ? 1 : 4) {
+            memset(x, 0xff, sizeof(x)); /* what an earlier run read is nobody's */
+            for (int i = 0; i < N; i++) {
+                const float v = (float)(i * 37 % 101) / 101;
+                memcpy(at + off + (size_t)i * sizeof(v), &v, sizeof(v));
+            }
+            in.data = at + off;
+            out.data = y;
+            assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), 0);
+            assert_memory_equal(y, want, sizeof(y));
+            out.data = at + off;
+            assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), 0);
+            assert_memory_equal(at + off, want, sizeof(want));
+        }
+        vmaf_dnn_session_close(s);
+    }
+}
+
 static void test_not_finite(void **state)
 {
     (void)state;
@@ -560,7 +596,7 @@ int main(void)
         IN_COPY(test_int8_wrong_digest), IN_COPY(test_int8_no_digest),      IN_COPY(test_int8_operator),     IN_COPY(test_int8_is_fp32),
         IN_COPY(test_contradiction), IN_COPY(test_unknown_mode),            IN_COPY(test_jail),
         IN_COPY(test_null_and_settings),
-        cmocka_unit_test(test_planes), cmocka_unit_test(test_fixed_size), cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_planes), cmocka_unit_test(test_fixed_size), cmocka_unit_test(test_tensors), cmocka_unit_test(test_caller_data),
         cmocka_unit_test(test_not_finite), cmocka_unit_test(test_runs_allocate_nothing), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,6 +137,9 @@ struct vd_qlinear_add {
     int off;
 };
 struct vd_qlinear_add vd_qlinear_add(const struct vd_op_call *c);
+/* GlobalAveragePool of planes of at most so many floats: summed in float32, element i in lane i % 4, (lane 0 + lane 2) + (lane 1 + lane 3), and
+ * what is left over four one by one behind that; the plan does it on its own layout. */
+enum { VD_SMALL_PLANE = 4096 };
 /* op_conv.c: no plain run, see src/plan */
 vd_infer_fn vd_infer_conv, vd_infer_conv_integer, vd_infer_qlinear_conv;
 

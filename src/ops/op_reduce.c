@@ -286,8 +286,7 @@ static const bool spatial[VD_MAX_RANK] = {false, false, true, true, true, true, 
 int vd_infer_global_average_pool(const struct vd_op_call *c) { return infer_global(c); }
 
 /* ONNX Runtime sums a plane in float32, in four lanes. A quantiser behind the pool sees every bit of the mean: planes that float32 holds
- * well are summed the same way, larger ones in float64. */
-enum { SMALL_PLANE = 4096 };
+ * well are summed the same way (op.h), larger ones in float64. */
 struct planes { const float *x; float *y; size_t area; };
 
 static void small_planes(void *arg, size_t begin, size_t end)
@@ -311,7 +310,7 @@ void vd_run_global_average_pool(const struct vd_op_call *c)
 {
     const size_t outs = vd_tensor_count(c->out[0]);
     struct planes p = {.x = c->in[0]->data, .y = c->out[0]->data, .area = outs ? vd_tensor_count(c->in[0]) / outs : 0};
-    if (c->in[0]->type != VD_F32 || p.area > SMALL_PLANE)
+    if (c->in[0]->type != VD_F32 || p.area > VD_SMALL_PLANE)
         run(c, spatial, SUM, MEAN);
     else if (outs)
         vd_op_split(c->workers, outs, VD_ITER_GRAIN / (p.area + 1) + 1, small_planes, &p);

@@ -264,6 +264,16 @@ struct vd_tensor *vd_plan_input(struct vd_plan *p, int i) { return &p->t[i]; }
 
 const struct vd_tensor *vd_plan_output(const struct vd_plan *p, int i) { return &p->t[p->g->out[i]]; }
 
+bool vd_plan_lend(struct vd_plan *p, int i, const void *data)
+{
+    struct vd_cross *c = &p->cross[i];
+    if (!c->lends || (uintptr_t)data % vd_type_size(p->t[i].type))
+        return false;
+    c->own = p->t[i].data;
+    p->t[i].data = (void *)(uintptr_t)data; /* only read */
+    return true;
+}
+
 void vd_plan_observe(struct vd_plan *p, vd_plan_saw *saw, void *arg)
 {
     p->saw = saw;
@@ -287,6 +297,11 @@ int vd_plan_run(struct vd_plan *p)
     for (int i = 0; !rc && i < p->n_step; i++)
         if (!(rc = p->profile ? vd_step_timed(p, &p->step[i]) : vd_step_run(p, &p->step[i])) && p->saw)
             rc = show_outputs(p, &p->step[i]);
+    for (int i = 0; i < p->g->n_in; i++)
+        if (p->cross[i].own) {
+            p->t[i].data = p->cross[i].own;
+            p->cross[i].own = NULL;
+        }
     return rc;
 }
 

@@ -36,6 +36,9 @@ int vd_plan_shape_plane(struct vd_plan *p, const struct vd_tensor *in);
 struct vd_tensor *vd_plan_input(struct vd_plan *p, int i);
 const struct vd_tensor *vd_plan_output(const struct vd_plan *p, int i);
 
+/* Let the next vd_plan_run() read input i at data, which holds as many elements of its type as vd_plan_input(). false: it wants a copy there. */
+bool vd_plan_lend(struct vd_plan *p, int i, const void *data);
+
 /* Before the first vd_plan_shape(): from now on nothing is fused, each node is a step of its own, and saw is called with the graph's value
  * and its tensor for each input when a run begins and for each value when it was written. What saw returns other than 0 ends the run. */
 typedef int vd_plan_saw(void *arg, int value, const struct vd_tensor *t);

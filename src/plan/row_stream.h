@@ -152,6 +152,8 @@ struct vd_cross {
     bool want_range;   /* a dynamic convolution reads it */
     bool ranged;       /* the stream that writes it finds the range */
     bool plane;        /* never a tensor: read from, or written to, the caller's plane */
+    bool lends;        /* an input that streams alone read, row by row: it may lie where the caller has it */
+    void *own;         /* its own memory, while it does */
     int alias;         /* takes the memory of this value, which is read there for the last time; -1 */
     size_t block, row; /* blocked */
     float range[2];    /* set by a run */
@@ -199,6 +201,8 @@ void vd_stream_row(const struct vd_stream_job *j, int op, int64_t row);
 void vd_stream_pool(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y); /* stream_pool.c */
 void vd_stream_rest(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y); /* stream_second.c */
 void vd_stream_two(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y);
+/* GlobalAveragePool of a blocked tensor, as op_reduce.c sums it. */
+void vd_stream_pool_all(const struct vd_plan *p, const struct vd_step *s); /* stream_pool.c */
 /* Where tap (k, 0) of pixel 0 of row y's window lies in x, for each k. */
 void vd_stream_window(const struct vd_stream_job *j, const struct vd_stream_op *o, const struct vd_stream_value *x, int64_t y, const void **src);
 unsigned char *vd_stream_row_at(const struct vd_stream_value *v, unsigned char *area, int64_t n, int64_t y);

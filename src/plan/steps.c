@@ -270,6 +270,10 @@ int vd_step_run(struct vd_plan *p, const struct vd_step *s)
         const int rc = vd_stream_run(p, s->stream);
         return rc ? vd_context(rc, "node '%s' (%s)", s->node->proto->name, s->node->op->name) : 0;
     }
+    if (!s->fusion && s->n_reads && p->cross[s->reads[0]].blocked) { /* vd_stream_pools_blocks() */
+        vd_stream_pool_all(p, s);
+        return 0;
+    }
     for (int i = 0; i < s->n_widen; i++)
         vd_widen_f16(s->widen[i].to, s->widen[i].from);
     if (s->fusion) {

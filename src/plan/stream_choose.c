@@ -130,7 +130,7 @@ static void decide_crossings(struct vd_plan *p)
     for (int i = 0; i < p->n_step; i++) {
         const struct vd_step *s = &p->step[i];
         for (int k = 0; k < s->n_reads; k++) {
-            p->cross[s->reads[k]].blocked &= s->n_member > 0;
+            p->cross[s->reads[k]].blocked &= s->n_member > 0 || vd_stream_pools_blocks(p, s);
             p->cross[s->reads[k]].outside = true;
         }
         for (int m = 0; m < s->n_member; m++)
@@ -141,8 +141,16 @@ static void decide_crossings(struct vd_plan *p)
         p->cross[g->out[o]].blocked = false;
         p->cross[g->out[o]].outside = true;
     }
-    if (!p->planes)
+    if (!p->planes) {
+        for (int i = 0; i < g->n_in; i++)
+            p->cross[i].lends = true;
+        for (int i = 0; i < p->n_step; i++)
+            for (int k = 0; k < p->step[i].n_reads; k++)
+                p->cross[p->step[i].reads[k]].lends &= p->step[i].n_member > 0;
+        for (int o = 0; o < g->n_out; o++)
+            p->cross[g->out[o]].lends = false;
         return;
+    }
     /* the filter's input and output, where streams alone see them */
     bool in = p->t[0].type == VD_F32, out = g->n_out == 1 && g->out[0] != 0 && p->t[g->out[0]].type == VD_F32 && p->t[g->out[0]].rank == 4, written = false;
     for (int i = 0; i < p->n_step; i++) {

@@ -2,7 +2,7 @@
 #include "plan/row_stream.h"
 #include "plan/steps.h"
 
-/* MaxPool and AveragePool by rows: the sums and comparisons of src/ops/op_pool.c in its order, so that the bits are the same. Padding is
+/* Pools. MaxPool and AveragePool by rows: the sums and comparisons of src/ops/op_pool.c in its order, so that the bits are the same. Padding is
  * not read: each window is cut to the picture. */
 
 /* Taps of output o that lie in lo..hi - 1 of the input: from *k0 to the result. */
@@ -73,4 +73,46 @@ void vd_stream_pool(const struct vd_stream_job *j, const struct vd_stream_op *o,
         for (int64_t r = 0; r < rows; r++)
             src[r] = (const unsigned char *)src[r] + x->block;
     }
+}
+
+/* --- GlobalAveragePool --- */
+
+struct pool_all {
+    const struct vd_tensor *x;
+    float *y;
+    const struct vd_cross *c;
+};
+
+/* One block of channels of one picture; four sums side by side for each channel, which is its own lane. */
+static void pool_all_task(void *arg, size_t task, int worker)
+{
+    enum { SUMS = 4 };
+    const struct pool_all *a = arg;
+    const size_t channels = (size_t)a->x->dim[1], blocks = (channels + VD_LANES - 1) / VD_LANES, n = task / blocks, b = task % blocks;
+    const size_t h = (size_t)a->x->dim[2], w = (size_t)a->x->dim[3], whole = h * w / SUMS * SUMS;
+    float sum[SUMS][VD_LANES] = {{0}}, left[SUMS][VD_LANES] = {{0}};
+    size_t i = 0;
+    (void)worker;
+    for (size_t y = 0; y < h; y++) {
+        const float *x = (const float *)(const void *)((const unsigned char *)a->x->data + (n * h + y) * a->c->row + b * a->c->block);
+        for (size_t end = i + w; i < end; i++, x += VD_LANES) {
+            float *restrict to = i < whole ? sum[i % SUMS] : left[i - whole];
+            for (int k = 0; k < VD_LANES; k++)
+                to[k] += x[k];
+        }
+    }
+    for (size_t k = 0; k < VD_LANES && b * VD_LANES + k < channels; k++) {
+        float s = (sum[0][k] + sum[2][k]) + (sum[1][k] + sum[3][k]);
+        for (size_t r = 0; r < h * w - whole; r++)
+            s += left[r][k];
+        a->y[n * channels + b * VD_LANES + k] = s / (float)(h * w);
+    }
+}
+
+void vd_stream_pool_all(const struct vd_plan *p, const struct vd_step *s)
+{
+    const struct vd_tensor *x = &p->t[s->reads[0]];
+    struct pool_all a = {.x = x, .y = p->t[s->writes[0]].data, .c = &p->cross[s->reads[0]]};
+    const size_t tasks = (size_t)x->dim[0] * (((size_t)x->dim[1] + VD_LANES - 1) / VD_LANES);
+    vd_workers_run(vd_tensor_count(x) < 1 << 16 ? NULL : p->workers, pool_all_task, &a, tasks); /* what is little is done before a worker wakes */
 }

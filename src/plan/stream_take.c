@@ -147,6 +147,12 @@ static bool takes_pool(const struct vd_plan *p, const struct vd_node *n, const s
     return true;
 }
 
+bool vd_stream_pools_blocks(const struct vd_plan *p, const struct vd_step *s)
+{
+    const struct vd_tensor *x = s->fusion || !is(s->node, "GlobalAveragePool") ? NULL : &p->t[s->node->in[0]];
+    return x && x->type == VD_F32 && x->rank == 4 && x->dim[1] > 1 && x->dim[2] * x->dim[3] <= VD_SMALL_PLANE;
+}
+
 enum vd_take vd_stream_take(const struct vd_plan *p, const struct vd_step *s)
 {
     const struct vd_node *n = s->node;

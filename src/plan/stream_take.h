@@ -23,6 +23,8 @@ enum vd_take {
 /* ConvInteger node i, its input and its sums are what streams carry, its weights and zero points constants that row kernels can have. */
 bool vd_stream_takes_product(const struct vd_plan *p, int i);
 enum vd_take vd_stream_take(const struct vd_plan *p, const struct vd_step *s);
+/* It is the operator that vd_stream_pool_all() does, should a stream write its input. */
+bool vd_stream_pools_blocks(const struct vd_plan *p, const struct vd_step *s);
 static inline bool vd_stream_takes(const struct vd_plan *p, const struct vd_step *s) { return vd_stream_take(p, s) != VD_TAKE_NONE; }
 
 #endif
