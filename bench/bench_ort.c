@@ -39,7 +39,7 @@ struct line {
 };
 static const struct line lines[] = {
     {"filter static", "made", "filter.static.onnx", "degraded", "filtered", 0, false},
-    {"filter dynamic", "tiny", "learned_filter_v1.int8.onnx", "degraded", "filtered", 0, false},
+    {"filter dynamic", "made", "filter.dynamic.onnx", "degraded", "filtered", 0, false},
     {"filter fp32", "tiny", "learned_filter_v1.onnx", "degraded", "filtered", 0, true},
     {"nr dynamic", "made", "nr.dynamic.onnx", "frame", "mos", 224, false},
     {"nr fp32", "made", "nr.onnx", "frame", "mos", 224, false},

@@ -3,8 +3,9 @@
 """bench/make_models.py FOLDER: the models that bench_ort times, for those forms that no shipped file has.
 
 filter.static.onnx   learned_filter_v1 by ONNX Runtime's quantize_static: QDQ, per channel, u8 activations, s8 weights
+filter.dynamic.onnx  the same by this project's `quantize dynamic` (VMAF_DNN_BIN)
 nr.onnx              a no-reference net of nr_metric_v1's shape (19,105 weights, 224x224), seeded weights
-nr.dynamic.onnx      the same by this project's `quantize dynamic` (VMAF_DNN_BIN)"""
+nr.dynamic.onnx      that one by `quantize dynamic`"""
 import logging
 import os
 import subprocess
@@ -86,7 +87,8 @@ def main():
     static_filter(folder / "filter.static.onnx")
     nr_net(folder / "nr.onnx")
     binary = os.environ.get("VMAF_DNN_BIN", ROOT / "build/vmaf-dnn")
-    subprocess.run([binary, "quantize", "dynamic", "-f", "-o", folder / "nr.dynamic.onnx", folder / "nr.onnx"], check=True, stdout=subprocess.DEVNULL)
+    for source, name in ((ROOT / "model/tiny/learned_filter_v1.onnx", "filter"), (folder / "nr.onnx", "nr")):
+        subprocess.run([binary, "quantize", "dynamic", "-f", "-o", folder / f"{name}.dynamic.onnx", source], check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

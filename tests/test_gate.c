@@ -271,22 +271,21 @@ static void jpeg_pictures(void **state)
     close_to((double)dst[1], 1, 0.01);
 }
 
-/* --- gate.c on the shipped models */
+/* --- gate.c on models of tests/data/dynamic, whose figures are known, and on the shipped filter */
 
 static struct temp_dir dir;
 
-static int setup(void **state)
+static int copy_of(const char *folder)
 {
     static const char *const files[] = {"registry.json", "learned_filter_v1.onnx", "learned_filter_v1.json", "learned_filter_v1.int8.onnx",
                                         "smoke_v0.onnx", "smoke_v0.json"};
-    (void)state;
     if (!temp_dir_make(&dir))
         return -1;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[4096];
         uint8_t *data;
         size_t size;
-        snprintf(path, sizeof path, "%s/model/tiny/%s", getenv("VMAF_DNN_SOURCE"), files[i]);
+        snprintf(path, sizeof path, "%s/%s/%s", getenv("VMAF_DNN_SOURCE"), folder, files[i]);
         if (vd_file_read(path, VD_MAX_MODEL, &data, &size))
             return -1;
         const bool put = temp_put(temp_path(&dir, files[i]), data, size);
@@ -295,6 +294,18 @@ static int setup(void **state)
             return -1;
     }
     return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return copy_of("tests/data/dynamic");
+}
+
+static int setup_shipped(void **state)
+{
+    (void)state;
+    return copy_of("model/tiny");
 }
 
 static int teardown(void **state)
@@ -348,6 +359,23 @@ static void verdict(void **state)
     assert_true(c->gain[0] > 2 && fabs(c->gain_loss) <= 0.04 && c->gain_loss_worst >= c->gain_loss);
     assert_true(fabs(c->slope - 1) < 0.002 && fabs(c->offset) < 0.002 && c->srocc > 0.998);
     assert_true(c->psnr > 40 && c->psnr_least <= c->psnr && c->ssim_least > 0.95);
+    for (int i = 0; i < r.n_rule; i++)
+        assert_int_equal(r.rule[i].verdict, VD_PASS);
+    vd_gate_result_free(&r);
+}
+
+/* What it must show of the static form: noise, which no calibration on pictures has seen, inside the budget; pictures as dynamic's, at the least. */
+static void verdict_of_the_shipped(void **state)
+{
+    (void)state;
+    struct vd_gate_result r;
+    assert_int_equal(gate("learned_filter_v1.onnx", &plain, &r), 0);
+    assert_true(r.verdict == VD_PASS && r.pinned && r.all_int8 && r.is_filter);
+    assert_string_equal(r.mode, "static");
+    assert_true(r.budget == 0.01 && r.drop > 0 && r.set[0].cell[0].upper <= 0.01);
+    const struct vd_cell *c = r.set[1].cell;
+    assert_true(c->drop > 0 && c->drop <= 0.00006 && c->upper <= 0.00006);
+    assert_true(c->gain[0] > 2 && fabs(c->gain_loss) <= 0.02 && c->gain_loss_worst <= 0.1);
     for (int i = 0; i < r.n_rule; i++)
         assert_int_equal(r.rule[i].verdict, VD_PASS);
     vd_gate_result_free(&r);
@@ -536,7 +564,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plcc_in_pieces), cmocka_unit_test(plcc_without_a_value), cmocka_unit_test(psnr), cmocka_unit_test(pictures),
         cmocka_unit_test(blur), cmocka_unit_test(jpeg_blocks), cmocka_unit_test(jpeg_pictures),
-        cmocka_unit_test_setup_teardown(verdict, setup, teardown), cmocka_unit_test_setup_teardown(verdict_everywhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(verdict, setup, teardown), cmocka_unit_test_setup_teardown(verdict_of_the_shipped, setup_shipped, teardown),
+        cmocka_unit_test_setup_teardown(verdict_everywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(budgets, setup, teardown),
         cmocka_unit_test_setup_teardown(skipped, setup, teardown), cmocka_unit_test_setup_teardown(errors, setup, teardown),
         cmocka_unit_test_setup_teardown(no_memory, setup, teardown), cmocka_unit_test_setup_teardown(no_memory_to_explain, setup, teardown),

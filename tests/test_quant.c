@@ -587,25 +587,24 @@ static void meta(void **state)
     finish(t, &d);
 }
 
-static uint8_t *shipped(const char *name, size_t *size)
+static uint8_t *tree_file(const char *name, size_t *size)
 {
     char path[4096];
     uint8_t *data;
     const char *root = getenv("VMAF_DNN_SOURCE");
     assert_non_null(root);
-    snprintf(path, sizeof path, "%s/model/tiny/%s", root, name);
+    snprintf(path, sizeof path, "%s/%s", root, name);
     assert_int_equal(vd_file_read(path, VD_MAX_MODEL, &data, size), 0);
     return data;
 }
 
-/* The file in the tree is what these sources make, and is small. */
-static void shipped_file(void **state)
+/* A dynamic file in the tree is what these sources make. */
+static void made_again(const char *fp32_name, const char *int8_name, size_t times)
 {
-    (void)state;
     size_t n, n8;
     char sha[65];
-    uint8_t *fp32 = shipped("learned_filter_v1.onnx", &n), *int8 = shipped("learned_filter_v1.int8.onnx", &n8);
-    assert_in_range(n8, 1, n / 3);
+    uint8_t *fp32 = tree_file(fp32_name, &n), *int8 = tree_file(int8_name, &n8);
+    assert_in_range(n8, 1, n / times);
     vd_sha256_hex(fp32, n, sha);
     for (int i = 0; i < 2; i++) {
         struct vd_onnx_model in, out;
@@ -624,6 +623,13 @@ static void shipped_file(void **state)
     }
     vd_free(fp32);
     vd_free(int8);
+}
+
+static void files_in_the_tree(void **state)
+{
+    (void)state;
+    made_again("model/tiny/learned_filter_x264_v1.onnx", "model/tiny/learned_filter_x264_v1.int8.onnx", 2);
+    made_again("tests/data/dynamic/learned_filter_v1.onnx", "tests/data/dynamic/learned_filter_v1.int8.onnx", 3);
 }
 
 /* Every allocation fails once: -ENOMEM, an empty result, and no leak (the sanitizers look). */
@@ -665,7 +671,7 @@ int main(void)
         cmocka_unit_test(conv_pattern), cmocka_unit_test(options), cmocka_unit_test(sharing), cmocka_unit_test(other_uses),
         cmocka_unit_test(constant_nodes), cmocka_unit_test(matmul), cmocka_unit_test(gemm), cmocka_unit_test(stays_in_fp32),
         cmocka_unit_test(edge_numbers), cmocka_unit_test(half_a_step), cmocka_unit_test(refusals), cmocka_unit_test(meta),
-        cmocka_unit_test(shipped_file), cmocka_unit_test(no_memory),
+        cmocka_unit_test(files_in_the_tree), cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests_name("quant", tests, NULL, NULL);
 }

@@ -22,7 +22,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 BIN = os.environ["VMAF_DNN_BIN"]
 SOURCE = Path(os.environ["VMAF_DNN_SOURCE"])
-TINY = SOURCE / "model/tiny"
+TINY = SOURCE / "tests/data/dynamic"
+SHIPPED = SOURCE / "model/tiny"
 STEM = "learned_filter_v1"
 PASS, NO, OTHER = 0, 1, 2
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -44,20 +45,26 @@ def save(path, nodes, inits, inputs, outputs):
     onnx.save(m, str(path))
 
 
-def filter_in(folder):
-    """The shipped filter, on noise and pictures of 128 x 96."""
+def filter_in(folder, source=TINY):
+    """The filter of TINY (dynamic) or SHIPPED (static), on noise and pictures of 128 x 96."""
     for name in (f"{STEM}.onnx", f"{STEM}.int8.onnx", "smoke_v0.onnx", "smoke_v0.json", "registry.json"):
-        shutil.copy(TINY / name, folder)
-    j = json.loads((TINY / f"{STEM}.json").read_text())
+        shutil.copy(source / name, folder)
+    j = json.loads((source / f"{STEM}.json").read_text())
     j["input"] |= {"width": 128, "height": 96}
     (folder / f"{STEM}.json").write_text(json.dumps(j))
     return folder / f"{STEM}.onnx"
 
 
 @pytest.fixture
-def shipped(tmp_path):
+def dynamic(tmp_path):
     (tmp_path / "tiny").mkdir()
     return filter_in(tmp_path / "tiny")
+
+
+@pytest.fixture(params=[TINY, SHIPPED], ids=["dynamic", "static"])
+def either(request, tmp_path):
+    (tmp_path / "tiny").mkdir()
+    return filter_in(tmp_path / "tiny", request.param)
 
 
 def net(path):
@@ -215,10 +222,10 @@ def test_layers(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", [(), ("--format", "qoperator"), ("--tails", "all", "--method", "percentile", "--percentile", "99.9")], ids=["qdq", "qoperator", "tails"])
-def test_own_static_forms(tmp_path, shipped, form):
+def test_own_static_forms(tmp_path, dynamic, form):
     """The names that quantize static gives: a layer behind which a Relu was folded is compared behind it, and alone no layer is far from fp32."""
-    subprocess.run([BIN, "quantize", "static", shipped, "--calibration", "synthetic", "--equalize", "off", "-q", *form], check=True, timeout=300)
-    gate(shipped, "--explain", "--json", tmp_path / "g.json")
+    subprocess.run([BIN, "quantize", "static", dynamic, "--calibration", "synthetic", "--equalize", "off", "-q", *form], check=True, timeout=300)
+    gate(dynamic, "--explain", "--json", tmp_path / "g.json")
     (j,) = json.loads((tmp_path / "g.json").read_text())
     layers = [v for v in j["layers"] if "Conv" in v["name"]]
     assert len(layers) == 10
@@ -258,28 +265,29 @@ def test_collapse_is_named(tmp_path):
     assert {v["name"] for v in j["layers"]} == {"spread", "depthwise", "pointwise"}
 
 
-def test_node_data(tmp_path, shipped):
-    gate(shipped, "--node-data", tmp_path / "n.json", "--json", tmp_path / "g.json", code=PASS)
+def test_node_data(tmp_path, either):
+    gate(either, "--node-data", tmp_path / "n.json", "--json", tmp_path / "g.json", code=PASS)
     n, (j,) = json.loads((tmp_path / "n.json").read_text()), json.loads((tmp_path / "g.json").read_text())
     assert set(n) == {"name", "results", "gradient"}
-    made = {o for name in (f"{STEM}.onnx", f"{STEM}.int8.onnx") for node in onnx.load(str(TINY / name)).graph.node for o in node.output}
+    made = {o for name in (f"{STEM}.onnx", f"{STEM}.int8.onnx") for node in onnx.load(str(either.with_name(name))).graph.node for o in node.output}
+    assert len(j["layers"]) == 10
     assert n["results"] == {v["output"]: {"value": v["sqnr_db"]} for v in j["layers"]} and set(n["results"]) <= made
     assert [g["stop"] for g in n["gradient"]] == [0, 0.5, 1] and all(re.fullmatch("#[0-9a-f]{6}", g["bgColor"]) for g in n["gradient"])
 
 
-def test_trace(tmp_path, shipped):
+def test_trace(tmp_path, either):
     """The keys are those of ONNX Runtime's own profile of the same file."""
-    gate(shipped, "--trace", tmp_path / "t.json", code=PASS)
+    gate(either, "--trace", tmp_path / "t.json", code=PASS)
     ours = json.loads((tmp_path / "t.json").read_text())
     o = ort.SessionOptions()
     o.enable_profiling = True
     o.profile_file_prefix = str(tmp_path / "ort")
-    s = ort.InferenceSession(str(TINY / f"{STEM}.int8.onnx"), o, providers=["CPUExecutionProvider"])
+    s = ort.InferenceSession(str(either.with_name(f"{STEM}.int8.onnx")), o, providers=["CPUExecutionProvider"])
     s.run(None, {"degraded": np.zeros((1, 1, 32, 32), np.float32)})
     theirs = json.loads(Path(s.end_profiling()).read_text())
     kernel = next(e for e in theirs if e["cat"] == "Node" and e["name"].endswith("_kernel_time"))
     run = next(e for e in theirs if e["name"] == "model_run")
-    nodes = onnx.load(str(TINY / f"{STEM}.int8.onnx")).graph.node
+    nodes = onnx.load(str(either.with_name(f"{STEM}.int8.onnx"))).graph.node
     assert set(ours[0]) == set(run) and ours[0]["name"] == "model_run" and ours[0]["cat"] == "Session" and ours[0]["dur"] > 0
     end = ours[0]["ts"] + ours[0]["dur"]
     assert len(ours) > 10
@@ -294,11 +302,12 @@ def test_trace(tmp_path, shipped):
         assert node.op_type == e["args"]["op_name"] and e["name"] == f"{node.name or node.output[0]}_kernel_time"
         assert e["ts"] >= end - 1 and e["dur"] >= 0  # one after the other on one track
         end = e["ts"] + e["dur"]
-    assert sum(e["args"]["op_name"] == "ConvInteger" for e in ours[1:]) == 10
+    products = [e["args"]["node_index"] for e in ours[1:] if e["args"]["op_name"] == "ConvInteger"]
+    assert len(products) == len(set(products)) == 10  # one a layer, of two products too
 
 
-def test_usage(tmp_path, shipped):
-    model = shipped
+def test_usage(tmp_path, dynamic):
+    model = dynamic
     for text, *argv in (("are about one model: name it", "--all", "--html", tmp_path / "x.html"), ("--compat explains nothing", model, "--compat", "--explain"),
                         ("can take one of", model, "--json", "-", "--html", "-"), ("there is nothing to explain", model.with_name("smoke_v0.onnx"), "--explain")):
         r = gate(*argv, code=OTHER)

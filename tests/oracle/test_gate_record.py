@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 BIN = os.environ["VMAF_DNN_BIN"]
 SOURCE = Path(os.environ["VMAF_DNN_SOURCE"])
-TINY = SOURCE / "model/tiny"
+TINY = SOURCE / "tests/data/dynamic"  # a dynamic file whose figures are known
+SHIPPED = SOURCE / "model/tiny"
 STEM = "learned_filter_v1"
 INSIDE, OVER, OTHER = 0, 1, 2
 LINE = re.compile(r"\[(PASS|FAIL|INSUFFICIENT)\] (\S+) +mode=(\w+) PLCC=(-?[\d.]+|-?nan) drop=(-?[\d.]+|-?nan) budget=(\d\.\d{4}) worst_abs=(\d+\.\d{4}|inf)"
@@ -113,6 +114,18 @@ def test_same_digits(how):
     assert m and float(m[1]) > 0.99 and float(m[2]) > 2 and abs(float(m[4])) <= 0.04
     compat, _ = gate("--compat", "--all", "--registry", TINY / "registry.json", *how)
     assert compat.stdout.splitlines() == [line for line in r.stdout.splitlines() if line.startswith("[")]
+
+
+def test_same_digits_of_what_is_shipped():
+    """Whatever its form, every model of model/tiny is inside its budget, and the record's gate in Python says the same of it."""
+    rows = [r for r in json.loads((SHIPPED / "registry.json").read_text())["models"] if r.get("quant_mode", "fp32") != "fp32"]
+    r, lines = gate("--all", "--registry", SHIPPED / "registry.json")
+    assert {row["quant_mode"] for row in rows} == {"dynamic", "static"} and set(lines) == {row["id"] for row in rows}
+    for row in rows:
+        stem, size = row["onnx"].removesuffix(".onnx"), json.loads((SHIPPED / row["onnx"].replace(".onnx", ".json")).read_text())["input"]
+        want = record_gate(SHIPPED / row["onnx"], SHIPPED / f"{stem}.int8.onnx", (size["height"], size["width"]))
+        m = lines[row["id"]]
+        assert (m[4], m[5], m[7]) == want and m[1] == "PASS" and f"mode={row['quant_mode']} " in m[0]
 
 
 @pytest.mark.parametrize("options", [["--per-tensor"], ["--weight-type", "int8"]])

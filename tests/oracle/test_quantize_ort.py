@@ -17,7 +17,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 BIN = os.environ["VMAF_DNN_BIN"]
 SOURCE = Path(os.environ["VMAF_DNN_SOURCE"])
-TINY = SOURCE / "model/tiny"
+TINY = SOURCE / "tests/data/dynamic"
 STEM = "learned_filter_v1"
 USAGE, REFUSED = 2, 4
 # Signed weights have kernels for ConvInteger and MatMulInteger since 1.24.

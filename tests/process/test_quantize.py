@@ -12,13 +12,14 @@ import pytest
 from clips import BIN, NO, OK, REFUSED, SOURCE, command
 
 NAMES = ["learned_filter_v1.onnx", "learned_filter_v1.json", "registry.json"]
+DYNAMIC = SOURCE / "tests/data/dynamic"
 
 
 @pytest.fixture
 def fresh(tmp_path):
     """The model as it was before it was quantised for the first time."""
     for name in NAMES:
-        shutil.copy(SOURCE / "model/tiny" / name, tmp_path)
+        shutil.copy(DYNAMIC / name, tmp_path)
     for name in NAMES[1:]:
         whole = json.loads((tmp_path / name).read_text())
         if "models" in whole:
@@ -32,7 +33,7 @@ def fresh(tmp_path):
 def mended(folder):
     command("quantize", "dynamic", folder / NAMES[0], "-q")
     command("verify", folder / NAMES[0])
-    assert (folder / "learned_filter_v1.int8.onnx").read_bytes() == (SOURCE / "model/tiny/learned_filter_v1.int8.onnx").read_bytes()
+    assert (folder / "learned_filter_v1.int8.onnx").read_bytes() == (DYNAMIC / "learned_filter_v1.int8.onnx").read_bytes()
     assert not [n for n in os.listdir(folder) if n not in (*NAMES, "learned_filter_v1.int8.onnx")]
 
 
@@ -81,13 +82,20 @@ def test_killed_at_every_call(fresh, call):
     mended(fresh)
 
 
-def test_calibration_is_on_record(fresh):
-    """The registry row of a static file names the calibration and has its digest; dynamic ranges have none."""
-    ranges = SOURCE / "model/tiny/calibration/learned_filter_v1.json"
+def test_calibration_is_on_record(tmp_path):
+    """The registry row of a static file names the calibration and has its digest; dynamic ranges have none. And the shipped file is what the shipped
+    calibration makes, byte for byte."""
+    for name in (*NAMES, "learned_filter_v1.int8.onnx"):
+        shutil.copy(SOURCE / "model/tiny" / name, tmp_path)
+    model, int8, ranges = tmp_path / NAMES[0], tmp_path / "learned_filter_v1.int8.onnx", SOURCE / "model/tiny/calibration/learned_filter_v1.json"
+    assert ranges.stat().st_size <= 64 << 10
     digest = hashlib.sha256(ranges.read_bytes()).hexdigest()
-    row = lambda: json.loads((fresh / "registry.json").read_text())["models"][0]
-    command("quantize", "static", fresh / NAMES[0], "-q", "--calibration", ranges, "--tails", "all", "--method", "percentile", "--percentile", "99.9")
-    assert row()["quant_mode"] == "static" and row()["quant_calibration_set"] == f"learned_filter_v1.json sha256:{digest}"
-    command("verify", fresh / NAMES[0])
-    mended(fresh)
+    row = lambda: next(r for r in json.loads((tmp_path / "registry.json").read_text())["models"] if r["id"] == "learned_filter_v1")
+    before = row()
+    assert before["quant_mode"] == "static" and before["quant_calibration_set"] == f"learned_filter_v1.json sha256:{digest}"
+    command("quantize", "dynamic", model, "-q")
     assert row()["quant_mode"] == "dynamic" and "quant_calibration_set" not in row()
+    command("verify", model)
+    command("quantize", "static", model, "-q", "--calibration", ranges, "--tails", "all", "--method", "percentile", "--percentile", "99.9")
+    assert row() == before and int8.read_bytes() == (SOURCE / "model/tiny/learned_filter_v1.int8.onnx").read_bytes()
+    command("verify", model)
