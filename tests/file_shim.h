@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 
 #include <cmocka.h>
@@ -21,7 +22,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-enum call { READ, WRITE, FSYNC, FCHMOD, CLOSE, RENAME, CALLS };
+enum call { READ, WRITE, FSYNC, FCHMOD, CLOSE, RENAME, RANDOM, CALLS };
 
 static struct {
     bool on;
@@ -105,6 +106,15 @@ int rename(const char *from, const char *to)
         return -1;
     }
     return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
+ssize_t getrandom(void *buf, size_t n, unsigned flags)
+{
+    if (hit(RANDOM)) {
+        errno = shim.err;
+        return -1;
+    }
+    return syscall(SYS_getrandom, buf, n, flags);
 }
 
 static void shim_start(enum call which, int nth, int err)

@@ -178,6 +178,8 @@ static void test_read_faults(void **state)
         reads(p, sizeof data, data, sizeof data);
         shim_start(READ, k, EIO);
         refuses_to_read(p, sizeof data, -EIO, strerror(EIO));
+        shim_start(READ, k, ENOMEM);
+        refuses_to_read(p, sizeof data, -ENOMEM, "memory in the kernel");
     }
     shim_start(READ, 9, EIO);
     shim.grow = p;

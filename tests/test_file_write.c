@@ -142,6 +142,16 @@ static void test_write_refusals(void **state)
     refuses_to_write(p, -EACCES, "write-protected");
     regain_root();
     assert_true(temp_holds(p, "old", 3));
+    /* Another's file that everybody may write: the new one is ours, since nobody gives files away. */
+    assert_int_equal(chmod(p, 0666), 0);
+    drop_root();
+    assert_int_equal(vd_file_write(p, "new", 3), 0);
+    regain_root();
+    struct stat st;
+    assert_int_equal(stat(p, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0666);
+    assert_int_equal(st.st_uid, getuid() == 0 ? 65534 : getuid());
+    assert_true(temp_holds(p, "new", 3));
 }
 
 /* Each occurrence of each system call fails with each errno: the old file stays,
@@ -154,7 +164,8 @@ static void test_write_faults(void **state)
         int err, rc;
         const char *why;
     } errs[] = {{ENOSPC, -ENOSPC, "no space left"}, {EDQUOT, -ENOSPC, "quota"}, {EIO, -EIO, "disk reports an error"},
-                {EFBIG, -ENOSPC, "ulimit"},         {EROFS, -EACCES, "read-only"}};
+                {EFBIG, -ENOSPC, "ulimit"},         {EROFS, -EACCES, "read-only"},
+                {ENOMEM, -ENOMEM, "memory in the kernel"}, {ESTALE, -EIO, "tale file handle"}}; /* of a disk elsewhere */
     static const enum call calls[] = {WRITE, FSYNC, FCHMOD, CLOSE, RENAME};
     int fds = open_fds(), failed = 0;
     for (int exists = 0; exists < 2; exists++)
@@ -190,7 +201,7 @@ static void test_write_faults(void **state)
                                          : temp_holds(p, "new", 3));
                     assert_int_equal(temp_dir_count(&dir), !happened || exists);
                 }
-    assert_int_equal(failed, 2 * 5 * (1 + 2 + 1 + 2) + 5 * 2); /* write, fsync, close, rename; fchmod of old ones */
+    assert_int_equal(failed, 7 * (2 * (1 + 2 + 1 + 2) + 2)); /* write, fsync, close, rename; fchmod of old ones */
     assert_int_equal(open_fds(), fds);
 
     static const int harmless[] = {EINTR, EINVAL, ENOTSUP};
@@ -200,6 +211,10 @@ static void test_write_faults(void **state)
             assert_int_equal(vd_file_write(p, harmless, i + 1), 0);
             assert_true(temp_holds(p, harmless, i + 1));
         }
+    shim_start(RANDOM, 1, ENOSYS); /* an old kernel, or a sandbox without it: names come from the clock then */
+    assert_int_equal(vd_file_write(p, "clock", 5), 0);
+    assert_int_equal(shim.seen[RANDOM], 1);
+    assert_true(temp_holds(p, "clock", 5));
     shim_start(WRITE, 1, EINTR);
     assert_int_equal(vd_file_write(p, "again", 5), 0);
     assert_true(temp_holds(p, "again", 5));

@@ -288,6 +288,16 @@ static void test_numbers_and_size(void **state)
     assert_int_equal(put_row("{\"id\":\"model_v1\",\"opset\":18}", NULL), -E2BIG);
     assert_non_null(strstr(vd_reason(), "would grow over 1048576 bytes"));
     is(registry_path, large);
+    /* As many values as are read, and no more: of every kind, and objects alone. */
+    for (int objects = 0; objects < 2; objects++) {
+        n = sprintf(large, "{\"schema_version\":1,\"models\":[],\"mine\":[");
+        for (int i = 0; i < (objects ? 4096 : 32768); i++)
+            n += sprintf(large + n, "%s%s", i ? "," : "", objects ? "{}" : "0");
+        sprintf(large + n, "]}");
+        put("registry.json", large);
+        assert_int_equal(vd_registry_load(registry_path, &no_keys, &reg), -E2BIG);
+        assert_non_null(strstr(vd_reason(), objects ? "more objects and arrays than are read" : "more values than are read"));
+    }
     assert_int_equal(temp_dir_count(&dir), 1);
     free(large);
 }

@@ -315,6 +315,34 @@ static void test_keys(void **state)
     unsetenv("VMAF_DNN_TRUSTED_KEYS");
 }
 
+/* A path that is as long as may be, with what is put behind it over that: no signature and no key is passed over for it. */
+static void test_long_paths(void **state)
+{
+    static char path[2 * VD_MAX_PATH];
+    static struct vd_registry reg;
+    struct vd_trusted t;
+
+    (void)state;
+    assert_int_equal(vd_trusted_load(keys_path, &t), 0);
+    for (size_t most = VD_MAX_PATH - 12; most < VD_MAX_PATH + 2; most++) {
+        size_t n = (size_t)snprintf(path, sizeof path, "%s", dir.path), name = strlen("/registry.json");
+        while (n + 2 + name <= most)
+            n += (size_t)sprintf(path + n, "/.");
+        sprintf(path + n, "%s", &"//registry.json"[n + name == most]);
+        assert_int_equal(strlen(path), most);
+        const bool fits = most + strlen(".minisig") < VD_MAX_PATH;
+        assert_int_equal(vd_registry_load(path, &t, &reg), fits ? 0 : -ENAMETOOLONG);
+        vd_registry_free(&reg);
+    }
+    size_t n = (size_t)snprintf(path, sizeof path, "%s", keys_path);
+    while (n + strlen("/test.pub") + 2 < VD_MAX_PATH)
+        n += (size_t)sprintf(path + n, "/.");
+    assert_int_equal(vd_trusted_load(path, &t), 0);
+    sprintf(path + n, "/.");
+    assert_int_equal(vd_trusted_load(path, &t), -ENAMETOOLONG);
+    assert_int_equal(t.n, 0);
+}
+
 /* A good signature of something that is no registry of this kind, or is not one that may open. */
 static void test_purpose(void **state)
 {
@@ -513,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_malleable),
         WITH_FOLDER(test_unsigned),      WITH_FOLDER(test_keys),      WITH_FOLDER(test_purpose),
         WITH_FOLDER(test_sidecar),       WITH_FOLDER(test_versions),  WITH_FOLDER(test_prepare),
+        WITH_FOLDER(test_long_paths),
         WITH_FOLDER(test_no_memory),
     };
 

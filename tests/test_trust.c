@@ -543,6 +543,71 @@ static void test_jail(void **state)
     refuses(temp_path(&dir, "jail/none.onnx"), NULL, ENOENT, "no such file");
 }
 
+/* Nor do registry and sidecar come from outside, and what cannot be looked at is not taken for absent. */
+static void test_jail_of_documents(void **state)
+{
+    static char longer[VD_MAX_PATH + 600], path[600];
+    struct vd_resolve_how how = {0};
+    char s[1200];
+
+    (void)state;
+    assert_int_equal(mkdir(temp_path(&dir, "jail"), 0755) | mkdir(temp_path(&dir, "evil"), 0755), 0);
+    put("jail/model.onnx", fp32_bytes);
+    snprintf(s, sizeof s, "{%s}", shared(NULL));
+    put("evil/registry.json", registry_of(s));
+    snprintf(s, sizeof s, "{%s,\"input\":{\"name\":\"x\"},\"output\":{\"name\":\"y\"}}", shared(NULL));
+    put("evil/model.json", s);
+    static const char *const names[] = {"registry.json", "model.json"};
+    snprintf(path, sizeof path, "%s", temp_path(&dir, "jail/model.onnx"));
+    for (size_t i = 0; i < COUNT(names); i++) {
+        char to[100], from[100];
+        snprintf(to, sizeof to, "../evil/%s", names[i]);
+        snprintf(from, sizeof from, "jail/%s", names[i]);
+        assert_int_equal(symlink(to, temp_path(&dir, from)), 0);
+        unsetenv("VMAF_TINY_MODEL_DIR");
+        opens(path, NULL, "model.onnx", fp32_bytes, true);
+        jailed(temp_path(&dir, "jail"));
+        refuses(path, NULL, EACCES, "outside VMAF_TINY_MODEL_DIR");
+        assert_int_equal(times(names[i]) + times("model.onnx"), 0);
+        /* in a circle, and too long a way */
+        assert_int_equal(unlink(temp_path(&dir, from)), 0);
+        assert_int_equal(symlink(names[i], temp_path(&dir, from)), 0);
+        refuses(path, NULL, ENOENT, "circle");
+        assert_int_equal(unlink(temp_path(&dir, from)), 0);
+    }
+    jailed(temp_path(&dir, "jail"));
+    snprintf(longer, sizeof longer, "%s/jail/", dir.path);
+    memset(longer + strlen(longer), 'n', 300);
+    strcat(longer, "/model.onnx");
+    refuses(longer, NULL, ENAMETOOLONG, "name too long");
+    unsetenv("VMAF_TINY_MODEL_DIR");
+    refuses(longer, NULL, ENAMETOOLONG, "name too long");
+
+    /* A folder that may not be searched. */
+    assert_int_equal(mkdir(temp_path(&dir, "shut"), 0755), 0);
+    put("shut/model.onnx", fp32_bytes);
+    snprintf(path, sizeof path, "%s", temp_path(&dir, "shut/model.onnx"));
+    assert_int_equal(chmod(temp_path(&dir, "shut"), 0), 0);
+    if (geteuid() == 0)
+        assert_int_equal(seteuid(65534), 0);
+    refuses(path, NULL, EACCES, "may not be searched");
+    how.registry = temp_path(&dir, "shut/registry.json");
+    refuses("model_v1", &how, EACCES, "registry.json");
+    if (getuid() == 0)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(chmod(temp_path(&dir, "shut"), 0755), 0);
+
+    /* Paths of registries that no path can be. */
+    memset(longer, 'r', sizeof longer - 1);
+    how.registry = longer;
+    refuses("model_v1", &how, ENAMETOOLONG, "over 4095 bytes");
+    setenv("VMAF_DNN_REGISTRY", longer, 1);
+    refuses("model_v1", NULL, ENAMETOOLONG, "VMAF_DNN_REGISTRY=");
+    static struct vd_registry r;
+    static const struct vd_trusted none;
+    assert_int_equal(vd_registry_load(longer, &none, &r), -ENAMETOOLONG);
+}
+
 /* The jail holds for the file that runs, not only for the one that was named. */
 static void test_jail_redirect(void **state)
 {
@@ -604,7 +669,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_DIR(test_unpinned), WITH_DIR(test_fp32), WITH_DIR(test_redirect), WITH_DIR(test_int8_wrong), WITH_DIR(test_no_digest),
         WITH_DIR(test_named_file), WITH_DIR(test_contradictions), WITH_DIR(test_malformed), WITH_DIR(test_lengths),
-        WITH_DIR(test_names), WITH_DIR(test_ids), WITH_DIR(test_jail), WITH_DIR(test_jail_redirect), WITH_DIR(test_no_memory),
+        WITH_DIR(test_names), WITH_DIR(test_ids), WITH_DIR(test_jail), WITH_DIR(test_jail_of_documents), WITH_DIR(test_jail_redirect), WITH_DIR(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

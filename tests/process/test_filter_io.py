@@ -7,6 +7,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -186,6 +187,21 @@ def test_a_folder_is_no_clip(small, tmp_path):
     assert command(*FILTER, "-", "-o", tmp_path / "no" / "out", stdin=small[0], code=USAGE).err
     assert command(*FILTER, "-", "-o", "", stdin=small[0], code=USAGE).err
     only(tmp_path)
+
+
+def test_what_cannot_be_read_or_written(small, tmp_path):
+    """A folder for standard input, and a socket to write to."""
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        r = command(*FILTER, "-", "-o", "-", stdin=fd, code=None)
+    finally:
+        os.close(fd)
+    assert r.returncode not in (OK, 1) and "Is a directory" in r.err and not r.stdout
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(tmp_path / "socket"))
+        r = command(*FILTER, "-", "-o", tmp_path / "socket", "-f", stdin=small[0], code=None)
+    assert r.returncode not in (OK, 1) and "cannot write" in r.err and "socket" in r.err
+    only(tmp_path, "socket")
 
 
 def test_a_folder_that_may_not_be_written(small, tmp_path):
