@@ -76,7 +76,7 @@ class Case:
             new = name in self.out and data != old and self.is_new(name, data)
             assert data == old or new, f"{where}: {name} holds neither the old bytes nor the new ones"
             assert new or killed or r.returncode != OK or name not in self.out or data == self.want[name], f"{where}: {name} is the old one"
-            if r.returncode == OK and name in self.out and self.check is not key_file:
+            if r.returncode == OK and name in self.out and self.check not in (key_file, scored):
                 assert data == self.want[name], f"{where}: {name} is not what it should be"
         if killed:
             return
@@ -121,11 +121,26 @@ def npy(a):
     return f.getvalue()
 
 
+def mean():
+    """A model that scores: the mean of a picture."""
+    from onnx import TensorProto, helper
+    value = helper.make_tensor_value_info
+    g = helper.make_graph([helper.make_node("ReduceMean", ["x"], ["score"], keepdims=0)], "g", [value("x", TensorProto.FLOAT, [1, 1, "h", "w"])],
+                          [value("score", TensorProto.FLOAT, [])])
+    return helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
 def figures(name, data):
     """What gate writes: the figures, or the error in their place."""
     import json
     row, = json.loads(data)
     return data == CASES["gate"].want[name] or (row["verdict"] == "error" and row["why"])
+
+
+def scored(name, data):
+    """All of it, at another speed."""
+    speed = rb'"fps": [0-9.]+'
+    return re.sub(speed, b"", data) == re.sub(speed, b"", CASES["score"].want[name])
 
 
 def key_file(name, data):
@@ -148,6 +163,9 @@ CASES = {
     "calibrate": Case(RAMP | {"r.json": b"old"}, ["calibrate", "m.onnx", "x.npy", "-o", "r.json", "-f", "--threads", "1"], ("r.json",)),
     "run": Case({**PLAIN, "x.npy": npy(np.ones((1, 1, 4, 4), "f4")), "y.npy": b"old"},
                 ["run", "m.onnx", "--in", "x.npy", "--out", "y.npy", "-f", "--threads", "1"], ("y.npy",)),
+    "score": Case({"s.onnx": mean(), "in.y4m": FRAMES, "o.json": b"old"},
+                  ["score", "-m", "s.onnx", "-d", "in.y4m", "-o", "o.json", "-f", "--threads", "1"], ("o.json",), check=scored),
+    "score to stdout": Case({"s.onnx": mean(), "in.y4m": FRAMES}, ["score", "-m", "s.onnx", "-d", "in.y4m", "--csv", "--threads", "1"]),
     "gate": Case(QUANT | {"o.json": b"old"}, ["gate", "m.onnx", "--compat", "--json", "o.json", "-f", "--threads", "1"], ("o.json",), check=figures),
     "gate explains": Case(QUANT | {"p.html": b"old"}, ["gate", "m.onnx", "--html", "p.html", "-f", "--threads", "1"], ("p.html",)),
     "verify": Case(QUANT, ["verify", "m.onnx"]),
