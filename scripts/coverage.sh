@@ -17,7 +17,7 @@ tests=(common graph graph_qdq kernels kernels_elements kernels_flat kernels_rows
     test_conformance test_generated test_onnx_files test_ops_ort test_plan_ort test_qoperator_ort test_quantized_models
     calibration embedded_keys file_read file_write npy registry registry_put signature trust y4m zip fuzz_calibration fuzz_npy fuzz_onnx
     fuzz_quant fuzz_registry fuzz_run fuzz_sidecar fuzz_signature fuzz_y4m fuzz_zip test_cli test_filter_io test_quantize test_registry_schema
-    test_run test_signed test_static_ort)
+    test_run test_signed)
 
 scripts/setup.sh build test coverage
 exec </dev/null
