@@ -240,10 +240,14 @@ static void vr_conv_f32(const struct vd_row_conv *c, void *dst, size_t dst_block
     vr_nine_fn *nine = !dense && s->kh == 3 && s->kw == 3 && s->dilation == 1 && s->stride <= 2 && !residual && !c->tail.clamp2 && !c->tail.range
                            ? nines[depthwise][s->stride - 1]
                            : NULL;
-    struct vr_float_job j = {.c = c, .src = (const float *const *)src, .src_block = src_block / sizeof(float),
-                             .step = (ptrdiff_t)s->dilation * lanes, .pixel = (ptrdiff_t)s->stride * lanes};
+    struct vr_float_job j; /* not cleared: of a short row that would be a tenth */
     const size_t block = (size_t)(s->kh * s->kw) * (size_t)(depthwise ? 1 : s->ic) * VD_LANES;
 
+    j.c = c;
+    j.src = (const float *const *)src;
+    j.src_block = src_block / sizeof(float);
+    j.step = (ptrdiff_t)s->dilation * lanes;
+    j.pixel = (ptrdiff_t)s->stride * lanes;
     vr_tail_init(&j.tail, &c->tail);
     for (int ob = 0; ob * VD_LANES < s->oc; ob++) {
         j.block = ob;

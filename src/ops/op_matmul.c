@@ -38,14 +38,14 @@ struct vd_mm_tile vd_mm_tile_at(const struct vd_mm *p, size_t task)
                 const T *src = b + (int64_t)(k0 + k) * p->bk + (int64_t)t->col0 * p->bn; \
                 for (size_t j = 0; j < cols; j++) \
                     pack[k][j] = (W)src[(int64_t)j * p->bn]; \
-                for (size_t j = cols; j < COLS; j++) \
+                for (size_t j = cols; j % NR; j++) \
                     pack[k][j] = 0; \
             } \
             for (size_t r = t->row0; r < t->row1; r += MR) { \
                 const size_t rows = t->row1 - r < MR ? t->row1 - r : MR; \
                 const T *ar[MR]; \
-                for (size_t i = 0; i < MR; i++) /* rows that are not there repeat the last; their sums are dropped */ \
-                    ar[i] = a + (int64_t)(r + (i < rows ? i : rows - 1)) * p->am + (int64_t)k0 * p->ak; \
+                for (size_t i = 0; i < rows; i++) \
+                    ar[i] = a + (int64_t)(r + i) * p->am + (int64_t)k0 * p->ak; \
                 for (size_t j = 0; j < cols; j += NR) { \
                     const size_t width = cols - j < NR ? cols - j : NR; \
                     W acc[MR][NR] = {{0}}; \
@@ -53,7 +53,7 @@ struct vd_mm_tile vd_mm_tile_at(const struct vd_mm *p, size_t task)
                         for (size_t q = 0; q < width; q++) \
                             acc[i][q] = (W)y[(r + i) * p->n + t->col0 + j + q]; \
                     for (size_t k = 0; k < depth; k++) \
-                        for (size_t i = 0; i < MR; i++) \
+                        for (size_t i = 0; i < rows; i++) \
                             for (size_t q = 0; q < NR; q++) \
                                 acc[i][q] += (W)ar[i][(int64_t)k * p->ak] * pack[k][j + q]; \
                     for (size_t i = 0; i < rows; i++) \

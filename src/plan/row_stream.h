@@ -133,6 +133,8 @@ struct vd_stream {
     double *seconds;            /* [workers][n_op] of all runs; NULL: not profiled */
     const struct vd_node *node; /* the first one, for messages */
     bool plane_in, plane_out;
+    uint16_t *order;            /* of a small picture: the operations of all rows of all bands, in the order of vd_stream_walk(); else NULL */
+    size_t *order_at;           /* [bands + 1] where a band's begin */
     struct vd_halo *halo;       /* [bands]; NULL: it cannot work in place, whatever is saved */
 };
 

@@ -95,6 +95,13 @@ static void make_row(const struct vd_stream *s, int wanted, int64_t y, int64_t *
 void vd_stream_walk(const struct vd_stream *s, int band, int64_t *next, int *stack, vd_stream_fn *fn, void *arg)
 {
     vd_stream_band(s, band, next, NULL);
+    if (s->order) {
+        for (size_t i = s->order_at[band]; i < s->order_at[band + 1]; i++) {
+            fn(arg, s->order[i], next[s->order[i]]);
+            next[s->order[i]]++;
+        }
+        return;
+    }
     int64_t ticks = 0;
     for (int o = 0; o < s->n_op; o++)
         if (s->op[o].sink) {
@@ -164,6 +171,47 @@ static int find_heights(struct vd_plan *p, struct vd_stream *s, int64_t *next, i
     struct simulation m = {.s = s, .reader = reader, .first = first, .next = next};
     for (int b = 0; b < s->bands; b++)
         vd_stream_walk(s, b, next, stack, simulate_row, &m);
+    return 0;
+}
+
+/* --- the order of a small picture, whose rows are made in less time than it takes to see what is lacking --- */
+
+enum { MAX_ORDER = 1 << 14 };
+
+struct order { size_t n; uint16_t *op; };
+
+static void count_row(void *arg, int o, int64_t y)
+{
+    struct order *r = arg;
+    (void)y;
+    if (r->op)
+        r->op[r->n] = (uint16_t)o;
+    r->n++;
+}
+
+static int keep_order(struct vd_plan *p, struct vd_stream *s, int64_t *next, int *stack)
+{
+    struct order r = {0, NULL};
+    int64_t rows = 0;
+    for (int o = 0; o < s->n_op; o++)
+        rows += s->op[o].rows;
+    if (rows > MAX_ORDER || s->bands > MAX_ORDER || s->n_op > UINT16_MAX)
+        return 0;
+    size_t *at = vd_arena_array(&p->shape, (size_t)s->bands + 1, sizeof(*at));
+    for (int b = 0; at && b < s->bands; b++) {
+        vd_stream_walk(s, b, next, stack, count_row, &r);
+        at[b + 1] = r.n;
+    }
+    if (r.n > MAX_ORDER)
+        return 0;
+    r.op = vd_arena_array(&p->shape, r.n + 1, sizeof(*r.op));
+    if (!at || !r.op)
+        return vd_nomem(r.n * sizeof(*r.op));
+    r.n = 0;
+    for (int b = 0; b < s->bands; b++)
+        vd_stream_walk(s, b, next, stack, count_row, &r);
+    s->order_at = at;
+    s->order = r.op;
     return 0;
 }
 
@@ -260,8 +308,8 @@ int vd_stream_schedule(struct vd_plan *p, struct vd_stream *s)
     if (!next || !last || !stack)
         return vd_nomem(n * sizeof(*next));
     choose_bands(p, s, next, last);
-    const int rc = find_heights(p, s, next, stack);
-    if (rc)
+    int rc = find_heights(p, s, next, stack);
+    if (rc || (rc = keep_order(p, s, next, stack)))
         return rc;
 
     const size_t workers = (size_t)vd_workers_count(p->workers);
