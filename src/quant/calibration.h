@@ -20,7 +20,7 @@ struct vd_calib_tensor {
     int channels;                   /* 0: rank under 2, or more than VD_CALIB_CHANNELS */
     struct vd_calib_channel *channel;
 };
-enum { VD_CALIB_CHANNELS = 4096, VD_CALIB_TENSORS = 4096, VD_CALIB_SOURCES = 65536, VD_CALIB_MAX_FILE = 16 << 20 };
+enum { VD_CALIB_CHANNELS = 4096, VD_CALIB_TENSORS = 4096, VD_CALIB_SOURCES = 32768, VD_CALIB_MAX_FILE = 16 << 20 };
 
 struct vd_calib_source { const char *name; char sha256[65]; uint64_t frames; };
 

@@ -369,7 +369,7 @@ static void get_tensors(struct in *r, const json_t *list)
 
 int vd_calib_read(struct vd_calibration *c, const uint8_t *data, size_t size, const char *name)
 {
-    static const struct vd_json_room room = {.depth = 16, .objects = 2 * VD_CALIB_SOURCES, .values = 1 << 20};
+    static const struct vd_json_room room = {.depth = 16, .objects = 2 * VD_CALIB_SOURCES, .values = 1 << 19};
     struct in r = {.c = c, .name = name};
     *c = (struct vd_calibration){0};
     if (size > VD_CALIB_MAX_FILE)

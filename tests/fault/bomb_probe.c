@@ -10,9 +10,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/file.h"
+#include "common/mem.h"
 #include "common/status.h"
 #include "io/npy.h"
 #include "io/y4m.h"
+#include "io/zip.h"
+#include "quant/calibration.h"
 #include "trust/signature.h"
 #include "trust/trust.h"
 #include "vmaf_dnn/vmaf_dnn.h"
@@ -74,10 +78,43 @@ static int sidecar(const char *path)
     return rc;
 }
 
+static int calibration(const char *path)
+{
+    struct vd_calibration c;
+    uint8_t *data;
+    size_t size;
+    int rc = vd_file_read(path, VD_CALIB_MAX_FILE, &data, &size);
+    if (rc)
+        return rc;
+    rc = vd_calib_read(&c, data, size, path);
+    vd_free(data);
+    if (!rc)
+        vd_calibration_free(&c);
+    return rc;
+}
+
+/* Every member to its end. */
+static int archive(const char *path)
+{
+    static uint8_t piece[1 << 16];
+    struct vd_zip z;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : vd_zip_open(&z, fd, path);
+    for (int i = 0; !rc && i < z.n; i++) {
+        struct vd_zip_stream *s;
+        rc = vd_zip_stream_open(&s, &z, &z.member[i]);
+        for (uint64_t left = z.member[i].size; !rc && left; left -= left < sizeof piece ? left : sizeof piece)
+            rc = vd_zip_read(s, piece, left < sizeof piece ? (size_t)left : sizeof piece);
+        vd_zip_stream_close(s);
+    }
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     static const struct { const char *kind; int (*read)(const char *path); } kinds[] = {
         {"model", vmaf_dnn_validate_onnx}, {"registry", registry}, {"sidecar", sidecar}, {"y4m", clip}, {"npy", array},
+        {"calibration", calibration}, {"npz", archive},
     };
     struct rusage a, b;
     for (size_t i = 0; argc == 3 && i < sizeof kinds / sizeof kinds[0]; i++) {
