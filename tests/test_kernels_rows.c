@@ -79,6 +79,8 @@ static float *floats(int n, int padded, float lo, float hi)
     return v;
 }
 
+static int fixed_ic; /* not 0: so many input channels, the largest products and few outputs */
+
 static struct conv_case make_case(enum vd_row_conv_kind kind, int integer, int winograd)
 {
     static const int kernels[] = {1, 2, 3, 3, 3, 4, 5}, channels[] = {1, 2, 3, 4, 15, 16, 16, 17, 32, 33, 48};
@@ -90,6 +92,11 @@ static struct conv_case make_case(enum vd_row_conv_kind kind, int integer, int w
     s->integer = integer;
     s->ic = channels[below(sizeof(channels) / sizeof(channels[0]))];
     s->oc = channels[below(sizeof(channels) / sizeof(channels[0]))];
+    if (fixed_ic) {
+        s->ic = fixed_ic;
+        s->oc = between(1, 17);
+        c.width = between(1, 30);
+    }
     if (kind == VD_ROW_FIRST)
         s->ic = 1;
     if (kind == VD_ROW_LAST)
@@ -110,9 +117,13 @@ static struct conv_case make_case(enum vd_row_conv_kind kind, int integer, int w
         s->stride = between(1, 2);
         s->dilation = 1;
     }
+    if (fixed_ic) {
+        s->kh = s->kw = 3;
+        s->stride = s->dilation = 1;
+    }
     c.thin_src = kind == VD_ROW_FIRST;
     c.thin_dst = kind == VD_ROW_LAST;
-    c.extreme = integer && one_in(3) ? between(1, 2) : 0; /* 0 is -128 to sets that multiply signed bytes */
+    c.extreme = fixed_ic ? 1 : integer && one_in(3) ? between(1, 2) : 0; /* 0 is -128 to sets that multiply signed bytes */
     c.special = one_in(4);
 
     const int padded = blocks_of(s->oc) * VD_LANES;
@@ -151,7 +162,7 @@ static struct conv_case make_case(enum vd_row_conv_kind kind, int integer, int w
     c.weight = get_memory((size_t)n * (integer ? 1 : 4));
     for (int i = 0; i < n; i++)
         if (integer)
-            ((int8_t *)c.weight)[i] = (int8_t)(c.extreme ? one_in(9) ? 127 : -128 : between(-128, 127));
+            ((int8_t *)c.weight)[i] = (int8_t)(c.extreme ? one_in(fixed_ic ? 1000 : 9) ? 127 : -128 : between(-128, 127));
         else
             ((float *)c.weight)[i] = small() / 16;
     const int wide = c.width + VD_ROW_SLACK - 1, lanes = c.thin_dst ? 1 : VD_LANES;
@@ -420,6 +431,20 @@ static void conv_set(const struct vd_kernels *k, int integer)
         }
 }
 
+/* Where the whole numbers of a transform come to the end of 32 bits, and the next: 304 channels in avx2. */
+static void large_set(const struct vd_kernels *k)
+{
+    static const int channels[] = {288, 303, 304, 305, 320};
+
+    for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
+        fixed_ic = channels[i];
+        struct conv_case c = make_case(VD_ROW_DENSE, 1, 0);
+        run_case(k, &c);
+        free_case(&c);
+    }
+    fixed_ic = 0;
+}
+
 /* Rows are transformed, each into just the memory that it asks for; NaN in the slack must not show. */
 static void wino_set(const struct vd_kernels *k)
 {
@@ -455,7 +480,11 @@ static void wino_set(const struct vd_kernels *k)
     }
 }
 
-static void conv_u8_set(const struct vd_kernels *k) { conv_set(k, 1); }
+static void conv_u8_set(const struct vd_kernels *k)
+{
+    conv_set(k, 1);
+    large_set(k);
+}
 static void conv_f32_set(const struct vd_kernels *k) { conv_set(k, 0); }
 static void test_conv_u8(void **state) { (void)state; for_each_set(conv_u8_set); }
 static void test_conv_f32(void **state) { (void)state; for_each_set(conv_f32_set); }
