@@ -628,7 +628,6 @@ static void made_again(const char *fp32_name, const char *int8_name, size_t time
 static void files_in_the_tree(void **state)
 {
     (void)state;
-    made_again("model/tiny/learned_filter_x264_v1.onnx", "model/tiny/learned_filter_x264_v1.int8.onnx", 2);
     made_again("tests/data/dynamic/learned_filter_v1.onnx", "tests/data/dynamic/learned_filter_v1.int8.onnx", 3);
 }
 

@@ -532,7 +532,7 @@ static void test_not_finite(void **state)
     float x[16] = {0}, y[16];
     const vmaf_dnn_input in = {.type = VMAF_DNN_F32, .rank = 4, .shape = {1, 1, 4, 4}, .data = x, .count = 16};
     vmaf_dnn_output out = {.type = VMAF_DNN_F32, .data = y, .capacity = 16};
-    assert_int_equal(vmaf_dnn_session_open(&s, shipped("learned_filter_x264_v1.onnx"), NULL), 0); /* dynamic: no range holds these */
+    assert_int_equal(vmaf_dnn_session_open(&s, shipped("../../tests/data/dynamic/learned_filter_v1.onnx"), NULL), 0); /* no range holds these */
     x[7] = NAN;
     assert_int_equal(vmaf_dnn_session_run(s, &in, 1, &out, 1), -ERANGE);
     x[7] = INFINITY;

