@@ -35,8 +35,46 @@ static void test_places(void **state)
     assert_in_range(of_small, DRAWS * 2 / 32 - 200, DRAWS * 2 / 32 + 200); /* 1250, five deviations of 34 and some */
 }
 
+/* A score's picture, or a window of one, in each of four ways as often; the target has the net's unit. */
+static void test_scores(void **state)
+{
+    static uint8_t small[SIDE * SIDE], large[(SIDE + 1) * SIDE];
+    struct vd_train_picture p = {.w = SIDE, .h = SIDE, .degraded = small, .score = 80, .places = 1},
+                            q = {.w = SIDE + 1, .h = SIDE, .degraded = large, .score = 20, .places = 2};
+    const struct vd_train_config c = {.seed = 5, .score_scale = 100};
+    struct vd_train_data d = {.config = &c, .picture = &p, .n = 1, .side = SIDE};
+    float x[SIDE * SIDE], target;
+    int of[4] = {0}, left = 0;
+    (void)state;
+    small[0] = 255; /* a corner, and where it comes to lie */
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        vd_train_data_draw(&d, i, x, &target);
+        const float corner[4] = {x[0], x[SIDE - 1], x[SIDE * (SIDE - 1)], x[SIDE * SIDE - 1]};
+        int bright = 0;
+        for (int k = 0; k < 4; k++) {
+            of[k] += corner[k] > 0.5f;
+            bright += corner[k] > 0.5f;
+        }
+        assert_int_equal(bright, 1);
+        assert_true(target > 0.799f && target < 0.801f);
+    }
+    for (int k = 0; k < 4; k++)
+        assert_in_range(of[k], DRAWS / 4 - 310, DRAWS / 4 + 310); /* five deviations of 61 */
+    d.picture = &q;
+    large[SIDE] = 255; /* the last column is in one of two windows */
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        float sum = 0;
+        vd_train_data_draw(&d, i, x, &target);
+        for (int k = 0; k < SIDE * SIDE; k++)
+            sum += x[k];
+        left += sum > 0.5f;
+        assert_true(target > 0.199f && target < 0.201f);
+    }
+    assert_in_range(left, DRAWS / 2 - 355, DRAWS / 2 + 355);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_places)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_places), cmocka_unit_test(test_scores)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

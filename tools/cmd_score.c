@@ -31,6 +31,8 @@ static const char help[] =
     "  --ndjson            a line of JSON for each frame on standard output as it is scored; the last has the pooled figures\n"
     "  --subsample N       score every N-th frame, beginning with the first (default: 1)\n"
     "  --frames N          stop after N frames of the clip\n"
+    "  --resize HOW        how frames come to a model of one size: area (shrunk to it), windows (parts of them as they are, at most\n"
+    "                      4x3, and the score is their mean), or COLUMNSxROWS of windows (default: as the sidecar says; area)\n"
     "  --precision N|max   digits behind the point (default: 6); max: as many as bring the same number back\n"
     "  --size WxH          clips are raw samples of this size\n"
     "  --pix-fmt FORMAT    of raw samples, as ffmpeg names it: gray (default), yuv420p, yuv420p10le, ...\n"
@@ -39,7 +41,8 @@ static const char help[] =
     VD_RUN_HELP
     "\n"
     "Models take luma, v / (2^bits - 1), as float pictures [N,1,H,W]. Where height and width are numbers, frames are brought\n"
-    "to them by area; where the sidecar names \"resize\", to its width and height; else the model sees frames as they are.\n"
+    "to them by area; where the sidecar names \"resize\", to its width and height, by area or cut into windows; else the\n"
+    "model sees frames as they are.\n"
     "\n"
     "A clip that breaks, or ends before the other: the frames before are scored and written with \"complete\": false, exit\n"
     "code 3, and the message has frame and byte offset. Scores that are not numbers are null, and named.\n"
@@ -94,9 +97,9 @@ static int take_size(struct vd_score_job *s)
     const struct vd_sidecar *side = &s->session->file.sidecar;
     const char *kernel = side->json ? side->row.resize : NULL;
 
-    if (kernel && strcmp(kernel, "area"))
-        return vd_report(vd_fail(ENOTSUP, "%s: its sidecar says that pictures are resized by '%s', and this version knows area: other kernels give other scores",
-                                 s->info.file, kernel));
+    if (kernel && strcmp(kernel, "area") && strcmp(kernel, "windows"))
+        return vd_report(vd_fail(ENOTSUP, "%s: its sidecar says that pictures are resized by '%s', and this version knows area and windows: other kernels give "
+                                 "other scores", s->info.file, kernel));
     if (v->rank == 4 && v->dim[2] > 0) {
         if (v->dim[2] > VD_MAX_SIDE || v->dim[3] > VD_MAX_SIDE)
             return refuse(s, "takes pictures that are too large");
@@ -106,6 +109,9 @@ static int take_size(struct vd_score_job *s)
         s->model_w = side->row.size_w;
         s->model_h = side->row.size_h;
     }
+    if (s->resize && !s->model_w)
+        return vd_usage(&vd_cmd_score, "--resize %s: %s sees frames of any size as they are", s->resize, s->info.file);
+    s->cut = s->resize ? strcmp(s->resize, "area") != 0 : kernel && !strcmp(kernel, "windows");
     return VD_EXIT_OK;
 }
 
@@ -154,8 +160,26 @@ static double number(const vmaf_dnn_output *o, const void *p)
     }
 }
 
-/* The picture in clip i at the model's size. */
-static int sized(struct vd_score_job *s, int i, vmaf_dnn_input *in)
+/* How many pictures the model sees of a frame. */
+static int count_windows(struct vd_score_job *s, int *n)
+{
+    const struct vd_luma_clip *c = &s->clip[DIST];
+    *n = 1;
+    if (!s->cut)
+        return 0;
+    const struct vd_windows fit = vd_windows_of(s->model_w, s->model_h, c->w, c->h);
+    if (!fit.cols)
+        return vd_fail(EINVAL, "%s is %dx%d, smaller than the windows of %dx%d that %s sees: --resize area enlarges it", c->name, c->w, c->h, s->model_w,
+                       s->model_h, s->info.file);
+    if (!s->windows.cols)
+        s->windows = fit;
+    *n = s->windows.cols * s->windows.rows;
+    snprintf(s->resize_name, sizeof(s->resize_name), "windows %dx%d", s->windows.cols, s->windows.rows);
+    return 0;
+}
+
+/* The picture in clip i at the model's size; of windows, number part. */
+static int sized(struct vd_score_job *s, int i, int part, vmaf_dnn_input *in)
 {
     const struct vd_luma_clip *c = &s->clip[i];
     const bool resize = s->model_w && (s->model_w != c->w || s->model_h != c->h);
@@ -164,13 +188,19 @@ static int sized(struct vd_score_job *s, int i, vmaf_dnn_input *in)
 
     if (resize && !s->plane[i] && !(s->plane[i] = vd_aligned(n * sizeof(float))))
         return vd_nomem(n * sizeof(float));
-    if (resize)
+    if (resize && s->cut) {
+        int x, y;
+        vd_window_at(s->windows, part, w, h, c->w, c->h, &x, &y);
+        for (int row = 0; row < h; row++)
+            memcpy(s->plane[i] + (size_t)row * (size_t)w, c->luma + (size_t)(y + row) * (size_t)c->w + (size_t)x, (size_t)w * sizeof(float));
+    } else if (resize) {
         vd_resize_area(s->plane[i], w, h, c->luma, c->w, c->h);
+    }
     if (i == DIST) {
         s->made.in_w = w;
         s->made.in_h = h;
         if (resize)
-            s->made.resize = "area";
+            s->made.resize = s->cut ? s->resize_name : "area";
     }
     *in = (vmaf_dnn_input){.name = s->session->model.in[s->slot_of[i]].name, .type = VMAF_DNN_F32, .rank = 4, .shape = {1, 1, h, w},
                            .data = resize ? s->plane[i] : c->luma, .count = n};
@@ -195,18 +225,18 @@ static int room(struct vd_score_job *s)
     return 0;
 }
 
-static int run_model(struct vd_score_job *s)
+/* What the model says of one picture of the frame is added to value. */
+static int add_picture(struct vd_score_job *s, int part, double *value)
 {
     const size_t n_in = s->path[REF] ? 2 : 1, n_out = s->info.n_outputs;
     vmaf_dnn_input in[2];
     uint64_t one[64]; /* an element of each of so many outputs at a time */
-    int rc = room(s);
+    int rc = 0;
 
     for (size_t i = 0; i < n_in && !rc; i++)
-        rc = sized(s, (int)i, &in[i]);
+        rc = sized(s, (int)i, part, &in[i]);
     if (rc)
         return rc;
-    double *value = s->value + s->made.n * n_out;
     for (size_t from = 0; from < n_out; from += 64) {
         const size_t n = n_out - from < 64 ? n_out - from : 64;
         vmaf_dnn_output *o = s->output + from;
@@ -219,11 +249,29 @@ static int run_model(struct vd_score_job *s)
             if (o[k].written != 1)
                 return vd_fail(ENOTSUP, "%s: output '%s' has %zu elements: score is for models whose outputs are single numbers", s->info.file, o[k].name,
                                o[k].written);
-            value[from + k] = rc ? 0 : number(&o[k], &one[k]);
+            value[from + k] += rc ? 0 : number(&o[k], &one[k]);
         }
         if (rc)
             return rc;
     }
+    return 0;
+}
+
+static int run_model(struct vd_score_job *s)
+{
+    const size_t n_out = s->info.n_outputs;
+    int n, rc = room(s);
+
+    if (rc || (rc = count_windows(s, &n)))
+        return rc;
+    double *value = s->value + s->made.n * n_out;
+    for (size_t k = 0; k < n_out; k++)
+        value[k] = 0;
+    for (int part = 0; part < n; part++)
+        if ((rc = add_picture(s, part, value)))
+            return rc;
+    for (size_t k = 0; k < n_out; k++)
+        value[k] /= n;
     s->frame[s->made.n++] = s->clip[DIST].frames - 1;
     return 0;
 }

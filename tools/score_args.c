@@ -6,8 +6,8 @@
 
 #include "score_job.h"
 
-enum { OPT_JSON = 1, OPT_CSV, OPT_XML, OPT_TEXT, OPT_NDJSON, OPT_SUBSAMPLE, OPT_PRECISION, OPT_FRAMES, OPT_SIZE, OPT_PIX_FMT };
-enum { MAX_PRECISION = 17 };
+enum { OPT_JSON = 1, OPT_CSV, OPT_XML, OPT_TEXT, OPT_NDJSON, OPT_SUBSAMPLE, OPT_PRECISION, OPT_FRAMES, OPT_SIZE, OPT_PIX_FMT, OPT_RESIZE };
+enum { MAX_PRECISION = 17, MAX_WINDOWS = 64 };
 
 static int format_of(const char *path)
 {
@@ -57,6 +57,7 @@ int vd_score_args(int argc, char **argv, struct vd_score_job *s)
         {"subsample", required_argument, NULL, OPT_SUBSAMPLE},
         {"frames", required_argument, NULL, OPT_FRAMES},
         {"precision", required_argument, NULL, OPT_PRECISION},
+        {"resize", required_argument, NULL, OPT_RESIZE},
         {"size", required_argument, NULL, OPT_SIZE},
         {"pix-fmt", required_argument, NULL, OPT_PIX_FMT},
         {"force", no_argument, NULL, 'f'},
@@ -96,6 +97,13 @@ int vd_score_args(int argc, char **argv, struct vd_score_job *s)
             if (strcmp(optarg, "max") && !vd_parse_int(optarg, 0, MAX_PRECISION, &n))
                 return vd_usage(c, "--precision %s: 0 to %d digits behind the point, or max", optarg, MAX_PRECISION);
             s->made.precision = (int)n;
+            break;
+        case OPT_RESIZE:
+            s->resize = optarg;
+            if (!strcmp(optarg, "area") || !strcmp(optarg, "windows"))
+                break;
+            if (!vd_parse_size(optarg, &s->windows.cols, &s->windows.rows) || s->windows.cols > MAX_WINDOWS || s->windows.rows > MAX_WINDOWS)
+                return vd_usage(c, "--resize %s: area, windows, or COLUMNSxROWS of windows, 1 to %d each", optarg, MAX_WINDOWS);
             break;
         case OPT_SIZE:
             if (!vd_parse_size(optarg, &s->raw.w, &s->raw.h))

@@ -3,6 +3,7 @@
 #define VD_SCORE_JOB_H
 
 #include "cmd.h"
+#include "io/resize.h"
 #include "io/stream.h"
 #include "luma_clip.h"
 #include "score_text.h"
@@ -15,6 +16,7 @@ enum { DIST, REF }; /* of clip[] */
 struct vd_score_job {
     /* What was asked for. */
     const char *model, *path[2], *out; /* path[REF] NULL: no reference */
+    const char *resize;                /* NULL: as the sidecar says */
     int format;                        /* enum vd_score_format; -1: by the file's ending */
     bool ndjson, force, quiet;
     long subsample, max_frames;
@@ -26,6 +28,9 @@ struct vd_score_job {
     vmaf_dnn_info info;
     size_t slot_of[2];                 /* which input of the model a clip goes to */
     int model_w, model_h;              /* 0: any */
+    bool cut;                          /* frames are not shrunk to that size: windows of it are cut out of them */
+    struct vd_windows windows;         /* as many */
+    char resize_name[32];
     float *plane[2];                   /* clips brought to that size */
     vmaf_dnn_output *output;
     struct vd_sink sink;

@@ -302,7 +302,7 @@ int vd_train_config_load(const char *path, struct vd_train_config *c)
     if (rc)
         return rc;
     only(&r, "", c->json, "id kind license description net qat data crop batch seed optimiser loss norm_momentum score_scale validate_every save_every "
-                          "log_every validation_crop");
+                          "log_every validation_crop resize");
     c->id = text(&r, "", c->json, "id", true);
     c->kind = text(&r, "", c->json, "kind", true);
     c->license = text(&r, "", c->json, "license", false);
@@ -326,6 +326,12 @@ int vd_train_config_load(const char *path, struct vd_train_config *c)
     c->save_every = whole(&r, "", c->json, "save_every", 500, 1, 1000000000);
     c->log_every = whole(&r, "", c->json, "log_every", 50, 1, 1000000000);
     c->validation_crop = whole(&r, "", c->json, "validation_crop", 256, 8, 65536);
+    const char *resize = text(&r, "", c->json, "resize", false);
+    c->windows = resize && !strcmp(resize, "windows");
+    if (resize && !c->windows && strcmp(resize, "area"))
+        wrong(&r, "", "resize", "area or windows is wanted");
+    if (!r.rc && resize && !strcmp(c->kind, "filter"))
+        wrong(&r, "", "resize", "is for kind nr: a filter sees crops");
     if (!r.rc && (c->stem || c->from) && !strcmp(c->kind, "filter") && c->stem)
         wrong(&r, "net", "separable_score", "is for kind nr");
     if (!r.rc && c->channels && strcmp(c->kind, "filter"))

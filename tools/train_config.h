@@ -60,6 +60,7 @@ struct vd_train_config {
     struct vd_train_opts opts;
     struct vd_loss loss;
     double norm_momentum, score_scale;
+    bool windows;          /* how pictures come to the size of a score net: windows of them, or shrunk by area (io/resize.h) */
     long validate_every, save_every, log_every, validation_crop;
 };
 

@@ -251,17 +251,26 @@ static int add_scored_frames(struct vd_train_data *d, const char *clip, const lo
         }
         if (frame[at] != i)
             continue;
-        for (size_t k = 0; k < a.y.plane_size[0]; k++)
-            plane[k] = (float)a.y.plane[0][k];
-        vd_resize_area(small, d->side, d->side, plane, a.y.width, a.y.height);
+        const bool cut = d->config->windows;
+        if (cut && (a.y.width < d->side || a.y.height < d->side)) {
+            rc = vd_fail(EBADMSG, "%s is %dx%d, and windows of %dx%d are wanted: \"resize\": \"area\" would enlarge it", clip, a.y.width, a.y.height, d->side, d->side);
+            break;
+        }
         snprintf(name, sizeof(name), "%s:%ld", clip, i);
-        struct vd_train_picture *p = add_picture(d, name, d->side, d->side);
+        struct vd_train_picture *p = add_picture(d, name, cut ? a.y.width : d->side, cut ? a.y.height : d->side);
         if (!p) {
             rc = vd_nomem(0);
             break;
         }
-        for (int k = 0; k < d->side * d->side; k++)
-            p->degraded[k] = (uint8_t)rint((double)small[k]);
+        if (cut) {
+            memcpy(p->degraded, a.y.plane[0], a.y.plane_size[0]);
+        } else {
+            for (size_t k = 0; k < a.y.plane_size[0]; k++)
+                plane[k] = (float)a.y.plane[0][k];
+            vd_resize_area(small, d->side, d->side, plane, a.y.width, a.y.height);
+            for (int k = 0; k < d->side * d->side; k++)
+                p->degraded[k] = (uint8_t)rint((double)small[k]);
+        }
         p->score = score[at++];
     }
     vd_free(plane);
@@ -394,7 +403,7 @@ void vd_train_data_draw(void *arg, uint64_t sample, float *x, float *target)
     vd_rng_seed(&rng, (d->config->seed << 40) + sample);
     const struct vd_train_picture *p = picture_at(d, vd_rng_u64(&rng) % d->picture[d->n - 1].places); /* places are far fewer than 2^64 */
     const uint32_t flips = vd_rng_u32(&rng);
-    const bool mirror = flips & 1, upside_down = p->clean && flips & 2;
+    const bool mirror = flips & 1, upside_down = flips & 2;
     const int left = (int)vd_rng_below(&rng, (uint32_t)(p->w - side) + 1), top = (int)vd_rng_below(&rng, (uint32_t)(p->h - side) + 1);
     for (int r = 0; r < side; r++) {
         const size_t at = (size_t)(top + (upside_down ? side - 1 - r : r)) * (size_t)p->w + (size_t)left;

@@ -5,7 +5,8 @@
 #include "common/workers.h"
 #include "train_config.h"
 
-/* Pictures in memory. For a filter: clean and degraded luma. For a score: the picture at the net's size, and its score. */
+/* Pictures in memory. For a filter: clean and degraded luma. For a score: the picture, at the net's size unless windows of it are
+ * what the net sees, and its score. */
 struct vd_train_picture {
     char *name;
     int w, h;
@@ -30,7 +31,8 @@ int vd_train_data_load(struct vd_train_data *d, const struct vd_train_config *c,
 void vd_train_data_free(struct vd_train_data *d);
 
 /* A vd_net_draw whose arg is a struct vd_train_data: sample number n of a run is always the same. A filter's: a place in a picture, each
- * of all pictures' places as likely as any other, and flips. A score's: a picture, perhaps mirrored; the target is score / score_scale. */
+ * of all pictures' places as likely as any other, and flips. A score's: a picture, or a window of one,
+ * perhaps mirrored or upside down; the target is score / score_scale. */
 void vd_train_data_draw(void *arg, uint64_t sample, float *x, float *target);
 
 /* What a model does to the validation pictures. */

@@ -42,7 +42,7 @@ static void figures(const struct vd_train_export *e, const struct vd_train_verdi
                  v->rmse);
 }
 
-static json_t *contract(const struct vd_onnx_value *v, int side, bool filter, bool input)
+static json_t *contract(const struct vd_onnx_value *v, int side, bool filter, bool input, bool windows)
 {
     json_t *o = json_pack("{s:s}", "name", v->name);
     if (filter || input)
@@ -52,7 +52,7 @@ static json_t *contract(const struct vd_onnx_value *v, int side, bool filter, bo
         json_object_set_new(o, "height", json_integer(side));
     }
     if (input && !filter)
-        json_object_set_new(o, "resize", json_string("area"));
+        json_object_set_new(o, "resize", json_string(windows ? "windows" : "area"));
     return o;
 }
 
@@ -70,8 +70,8 @@ static json_t *sidecar(const struct vd_train_export *e, const struct vd_onnx_mod
     const struct vd_train_config *c = e->config;
     const bool filter = strcmp(c->kind, "nr");
     json_t *o = json_copy(shared);
-    json_object_set_new(o, "input", contract(&m->in[0], filter ? 224 : e->train->side, filter, true));
-    json_object_set_new(o, "output", contract(&m->out[0], 0, filter, false));
+    json_object_set_new(o, "input", contract(&m->in[0], filter ? 224 : e->train->side, filter, true, c->windows));
+    json_object_set_new(o, "output", contract(&m->out[0], 0, filter, false, false));
     if (filter && !c->train[0].degraded && (c->blur > 0 || c->jpeg)) {
         json_t *d = json_object();
         if (c->blur > 0)

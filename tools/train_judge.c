@@ -5,6 +5,7 @@
 #include "common/mem.h"
 #include "common/status.h"
 #include "gate/measure.h"
+#include "io/resize.h"
 #include "plan/plan.h"
 #include "train_data.h"
 
@@ -34,26 +35,49 @@ static void hold(struct judge *j, const float *y, size_t n)
     j->at += n;
 }
 
-static int run_one(struct judge *j, const struct vd_train_picture *p, int crop, int *w, int *h)
+static int run_part(struct judge *j, const struct vd_train_picture *p, int left, int top, int w, int h)
 {
-    *w = crop && p->w > crop ? crop : p->w;
-    *h = crop && p->h > crop ? crop : p->h;
-    const int left = (p->w - *w) / 2, top = (p->h - *h) / 2;
-    const struct vd_tensor shape = {.type = VD_F32, .rank = 4, .dim = {1, 1, *h, *w}};
+    const struct vd_tensor shape = {.type = VD_F32, .rank = 4, .dim = {1, 1, h, w}};
     const int rc = vd_plan_shape(j->plan, &shape);
     if (rc)
         return rc;
     float *x = vd_plan_input(j->plan, 0)->data;
-    for (int y = 0; y < *h; y++)
-        for (int i = 0; i < *w; i++) {
-            const size_t from = (size_t)(top + y) * (size_t)p->w + (size_t)(left + i), to = (size_t)y * (size_t)*w + (size_t)i;
+    for (int y = 0; y < h; y++)
+        for (int i = 0; i < w; i++) {
+            const size_t from = (size_t)(top + y) * (size_t)p->w + (size_t)(left + i), to = (size_t)y * (size_t)w + (size_t)i;
             x[to] = (float)p->degraded[from] / 255;
             if (p->clean)
                 j->clean[to] = (float)p->clean[from] / 255;
         }
     if (p->clean)
-        j->before = vd_psnr(x, j->clean, (size_t)*w * (size_t)*h); /* a run may write where its input was */
+        j->before = vd_psnr(x, j->clean, (size_t)w * (size_t)h); /* a run may write where its input was */
     return vd_plan_run(j->plan);
+}
+
+/* The middle of it. */
+static int run_one(struct judge *j, const struct vd_train_picture *p, int crop, int *w, int *h)
+{
+    *w = crop && p->w > crop ? crop : p->w;
+    *h = crop && p->h > crop ? crop : p->h;
+    return run_part(j, p, (p->w - *w) / 2, (p->h - *h) / 2, *w, *h);
+}
+
+/* As the command score does: the mean over the picture's windows, which for one of the model's own size is itself. */
+static int score_one(struct judge *j, const struct vd_train_picture *p, float *score)
+{
+    const int side = j->d->side;
+    const struct vd_windows g = vd_windows_of(side, side, p->w, p->h);
+    double sum = 0;
+    for (int i = 0; i < g.cols * g.rows; i++) {
+        int x, y;
+        vd_window_at(g, i, side, side, p->w, p->h, &x, &y);
+        const int rc = run_part(j, p, x, y, side, side);
+        if (rc)
+            return rc;
+        sum += (double)*(const float *)vd_plan_output(j->plan, 0)->data;
+    }
+    *score = (float)(sum / (g.cols * g.rows));
+    return 0;
 }
 
 static int judge_filter(struct judge *j, int crop, bool round, struct vd_train_verdict *v)
@@ -85,12 +109,10 @@ static int judge_scores(struct judge *j, struct vd_train_verdict *v)
 {
     struct vd_compare c = {0};
     for (int i = 0; i < j->d->n; i++) {
-        int w, h;
-        const int rc = run_one(j, &j->d->picture[i], 0, &w, &h);
+        const int rc = score_one(j, &j->d->picture[i], &j->got[i]);
         if (rc)
             return rc;
         j->want[i] = j->d->picture[i].score;
-        j->got[i] = *(const float *)vd_plan_output(j->plan, 0)->data;
         hold(j, &j->got[i], 1);
     }
     vd_compare_add(&c, j->want, j->got, (size_t)j->d->n);

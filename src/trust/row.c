@@ -148,8 +148,8 @@ static void tensor(const json_t *v, const char *key, bool input, struct vd_row *
             integer(m, full, 1, SIZE_MOST, &h, l);
         else if (input && !strcmp(k, "resize")) {
             resize = text(m, full, NAME_MOST, l);
-            if (resize && l->full && strcmp(resize, "area")) /* a newer file opens; who resizes refuses what it does not know */
-                vd_lint_add(l, EBADMSG, "%s: '%.40s' is not area, the one kernel there is", full, resize);
+            if (resize && l->full && strcmp(resize, "area") && strcmp(resize, "windows")) /* a newer file opens; who resizes refuses what it does not know */
+                vd_lint_add(l, EBADMSG, "%s: '%.40s' is neither area nor windows", full, resize);
         } else if (l->full)
             vd_lint_add(l, EBADMSG, "%s: no such key", full);
     }

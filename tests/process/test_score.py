@@ -395,7 +395,44 @@ def test_the_sidecars_contract(tmp_path):
     np.testing.assert_allclose(scores("-m", model, "-d", "-", stdin=data), reference(model, frames, "mono", 0), rtol=1e-5)
     sidecar(model, width=24, height=24, resize="bicubic")
     r = command("score", "-m", model, "-d", "-", stdin=data, code=REFUSED)
-    assert "'bicubic'" in r.err and "area" in r.err
+    assert "'bicubic'" in r.err and "area" in r.err and "windows" in r.err
+
+
+def in_windows(model, frames, side, cols, rows):
+    """The mean over windows, which are cut out here."""
+    out = []
+    for f in frames:
+        y = f[0]
+        h, w = y.shape
+        xs = [(w - side) * i // (cols - 1) if cols > 1 else (w - side) // 2 for i in range(cols)]
+        ys = [(h - side) * i // (rows - 1) if rows > 1 else (h - side) // 2 for i in range(rows)]
+        out.append(np.mean(reference(model, [(y[b : b + side, a : a + side],) for b in ys for a in xs], "mono", side)))
+    return out
+
+
+def test_windows(tmp_path):
+    model = score_net(tmp_path / "m.onnx", 32)
+    for w, h, fit in ((75, 50, (2, 1)), (200, 150, (4, 3)), (32, 32, (1, 1)), (33, 96, (1, 3))):
+        frames = pictures("mono", w, h, 2)
+        data = clip("mono", w, h, frames)
+        ask = ("-q", "--json", "--precision", "max", "-m", model, "-d", "-")
+        j = json.loads(command("score", *ask, "--resize", "windows", stdin=data).stdout)
+        np.testing.assert_allclose([f["metrics"]["mos"] for f in j["frames"]], in_windows(model, frames, 32, *fit), rtol=1e-5)
+        assert j["tiny_model"]["resize"] == (None if (w, h) == (32, 32) else f"windows {fit[0]}x{fit[1]}")
+        np.testing.assert_allclose(scores("-m", model, "-d", "-", "--resize", "3x2", stdin=data), in_windows(model, frames, 32, 3, 2), rtol=1e-5)
+        np.testing.assert_allclose(scores("-m", model, "-d", "-", stdin=data), reference(model, frames, "mono"), rtol=1e-5)  # area, without a word
+    sidecar(model, width=32, height=32, resize="windows")
+    frames = pictures("mono", 75, 50, 2)
+    data = clip("mono", 75, 50, frames)
+    np.testing.assert_allclose(scores("-m", model, "-d", "-", stdin=data), in_windows(model, frames, 32, 2, 1), rtol=1e-5)
+    np.testing.assert_allclose(scores("-m", model, "-d", "-", "--resize", "area", stdin=data), reference(model, frames, "mono"), rtol=1e-5)
+    small = clip("mono", 31, 50, pictures("mono", 31, 50, 1))
+    r = command("score", "-m", model, "-d", "-", stdin=small, code=USAGE)
+    assert "31x50" in r.err and "--resize area" in r.err
+    for wrong in ("bicubic", "0x2", "65x1", "2", "2x"):
+        assert "--resize" in command("score", "-m", model, "-d", "-", "--resize", wrong, stdin=data, code=USAGE).err
+    any_size = score_net(tmp_path / "open.onnx", 0)
+    assert "any size" in command("score", "-m", any_size, "-d", "-", "--resize", "windows", stdin=data, code=USAGE).err
 
 
 def test_int8_is_what_runs(tmp_path):

@@ -124,8 +124,8 @@ def test_killed_run_ends_in_the_same_bytes(pictures):
     assert kills >= 3  # a fast machine is done before the later ones
 
 
-def test_scores(tmp_path):
-    """A net of scores learns how blurred a picture is; its output is in the labels' own unit."""
+def blurred_clips(tmp_path):
+    """Twelve clips that get softer from frame to frame, and how soft they are; train.csv and validation.csv."""
     rows = ["file,frame,score"]
     for k in range(12):
         frames = []
@@ -138,10 +138,17 @@ def test_scores(tmp_path):
         y4m(tmp_path / f"clip{k}.y4m", frames)
     (tmp_path / "train.csv").write_text("\n".join([rows[0]] + rows[1:65]) + "\n")
     (tmp_path / "validation.csv").write_text("\n".join([rows[0]] + rows[65:]) + "\n")
+
+
+SCORE = {"kind": "nr", "net": {"separable_score": {"stem": 8, "side": 32, "blocks": [[2, 16], [1, 16]]}}, "batch": 16, "score_scale": 100,
+         "data": {"train": [{"scores": "train.csv"}], "validation": [{"scores": "validation.csv"}]}, "loss": {"l1": 1, "rank": 0.2, "margin": 0.05}}
+
+
+def test_scores(tmp_path):
+    """A net of scores learns how blurred a picture is; its output is in the labels' own unit."""
+    blurred_clips(tmp_path)
     out = folder(tmp_path, "out")
-    c = config(tmp_path, id="blurred", kind="nr", net={"separable_score": {"stem": 8, "side": 32, "blocks": [[2, 16], [1, 16]]}},
-               data={"train": [{"scores": str(tmp_path / "train.csv")}], "validation": [{"scores": str(tmp_path / "validation.csv")}]},
-               batch=16, score_scale=100, loss={"l1": 1, "rank": 0.2, "margin": 0.05}, optimiser={"steps": 300, "rate": 5e-3}, validate_every=100)
+    c = config(tmp_path, **SCORE, id="blurred", optimiser={"steps": 300, "rate": 5e-3}, validate_every=100)
     r = train("-o", out, c)
     assert r.returncode == 0, r.stderr
     last = [json.loads(line) for line in (out / "blurred.train.jsonl").read_text().splitlines()][-1]["validation"]
@@ -153,6 +160,31 @@ def test_scores(tmp_path):
     assert score.shape == (1,)
     assert last["rmse"] < 40
     assert "imitates that metric" in (out / "blurred.md").read_text()
+
+
+def test_scores_of_windows(tmp_path):
+    """Windows of frames as they are: the validation's figures are those of what `score` says of the same frames, by what the sidecar says."""
+    blurred_clips(tmp_path)
+    out = folder(tmp_path, "out")
+    c = config(tmp_path, **SCORE, id="cut", resize="windows", optimiser={"steps": 60, "rate": 5e-3}, validate_every=60)
+    r = train("-o", out, c)
+    assert r.returncode == 0, r.stderr
+    assert json.loads((out / "cut.json").read_text())["input"]["resize"] == "windows"
+    last = [json.loads(line) for line in (out / "cut.train.jsonl").read_text().splitlines()][-1]["validation"]
+    want, got = [], []
+    for line in (tmp_path / "validation.csv").read_text().splitlines()[1:]:
+        clip, frame, score = line.split(",")
+        want.append(float(score))
+        if frame == "0":
+            made = subprocess.run([BIN, "score", "-q", "--json", "--precision", "max", "-m", out / "cut.onnx", "-d", tmp_path / clip], check=True, capture_output=True)
+            j = json.loads(made.stdout)
+            assert j["tiny_model"]["resize"] == "windows 2x1"
+            said = [f["metrics"]["score"] for f in j["frames"]]
+        got.append(said[int(frame)])
+    assert abs(np.corrcoef(want, got)[0, 1] - last["plcc"]) < 1e-4
+    assert abs(np.sqrt(np.mean((np.array(want) - got) ** 2)) - last["rmse"]) < 1e-2
+    r = train("-o", out, config(tmp_path, **{**SCORE, "net": {"separable_score": {"stem": 8, "side": 64, "blocks": []}}}, id="large", resize="windows"))
+    assert r.returncode == 4 and "64x48" in r.stderr and "windows of 64x64" in r.stderr, r.stderr
 
 
 def test_fine_tuning_begins_with_a_model(pictures):
@@ -193,6 +225,8 @@ def test_paths_are_relative_to_the_configuration(pictures):
     ({"net": {"residual_filter": {"channels": 1}}}, 4, "channels: a whole number of 2 to 512"),
     ({"net": {}}, 4, "net: one of from"),
     ({"kind": "fr"}, 4, "kind: filter or nr"),
+    ({"resize": "windows"}, 4, "resize: is for kind nr"),
+    ({"resize": "bicubic"}, 4, "resize: area or windows"),
     ({"data": {"train": [{"clean": "/nowhere"}], "validation": [{"clean": "/nowhere"}]}}, 2, "/nowhere"),
     ({"batch": 0}, 4, "batch: a whole number of 1 to 1024"),
     ({"optimiser": {"rate": "fast"}}, 4, "rate: a number"),

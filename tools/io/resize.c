@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Output sample i of n covers from..to of the m input samples. */
 struct span { int first, last; double head, tail; }; /* head, tail: parts of the first and the last sample */
@@ -18,6 +19,24 @@ static struct span span_of(int i, int n, int m)
     s.head = (s.last == s.first ? to : s.first + 1) - from;
     s.tail = to - s.last;
     return s;
+}
+
+struct vd_windows vd_windows_of(int dw, int dh, int w, int h)
+{
+    struct vd_windows g = {w / dw, h / dh};
+    if (!g.cols || !g.rows)
+        return (struct vd_windows){0};
+    g.cols = g.cols < VD_WINDOW_COLS ? g.cols : VD_WINDOW_COLS;
+    g.rows = g.rows < VD_WINDOW_ROWS ? g.rows : VD_WINDOW_ROWS;
+    return g;
+}
+
+static int begin_of(int i, int n, int room) { return n > 1 ? (int)((int64_t)room * i / (n - 1)) : room / 2; }
+
+void vd_window_at(struct vd_windows g, int i, int dw, int dh, int w, int h, int *x, int *y)
+{
+    *x = begin_of(i % g.cols, g.cols, w - dw);
+    *y = begin_of(i / g.cols, g.rows, h - dh);
 }
 
 static double part(const struct span *s, int k) { return k == s->first ? s->head : k == s->last ? s->tail : 1; }
