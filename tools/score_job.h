@@ -47,4 +47,10 @@ struct vd_score_job {
 /* score_args.c: what the command line asks for. 0, or the exit code after a message. */
 int vd_score_args(int argc, char **argv, struct vd_score_job *s);
 
+/* score_model.c: whether the open session is one of pictures to numbers, what it sees and is called. VD_EXIT_OK, or the exit code after a message. */
+int vd_score_model(struct vd_score_job *s);
+
+/* What it says of the frame that the clips are at, which becomes the next of s->made. A negative errno. */
+int vd_score_picture(struct vd_score_job *s);
+
 #endif
