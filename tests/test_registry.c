@@ -559,7 +559,7 @@ static void test_shipped(void **state)
         if (r->quant_mode != VD_QUANT_FP32) {
             assert_int_equal(vd_sidecar_set_quant(temp_path(&dir, base), r->quant_mode, r->int8_sha256), 0);
             assert_string_equal(slurp(temp_path(&dir, base)), text);
-            assert_int_equal(vd_registry_set_quant(registry_path, r->onnx, r->quant_mode, r->int8_sha256, NULL, NULL), 0);
+            assert_int_equal(vd_registry_set_quant(registry_path, r->onnx, r->quant_mode, r->int8_sha256, NULL, r->calibration_set), 0);
             assert_string_equal(slurp(registry_path), slurp(path));
         }
     }
