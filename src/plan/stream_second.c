@@ -14,7 +14,7 @@ enum { CHUNK = 256 };
 
 /* --- what rounding left --- */
 
-/* n elements. The operators one after the other: QuantizeLinear, DequantizeLinear, Sub, QuantizeLinear. */
+/* n elements. The operators one after the other: QuantizeLinear, DequantizeLinear, Sub (of the negative, an addition: the same bits), QuantizeLinear. */
 static void round_rest(const struct vd_row_kernels *k, const struct vd_stream_op *o, uint8_t *dst, const float *x, size_t n)
 {
     uint8_t q[CHUNK];
@@ -22,9 +22,8 @@ static void round_rest(const struct vd_row_kernels *k, const struct vd_stream_op
     for (size_t at = 0; at < n; at += CHUNK) {
         const size_t m = n - at < CHUNK ? n - at : CHUNK;
         k->quantize_u8(q, x + at, m, o->q_scale, o->q_zp, 0, UINT8_MAX);
-        k->dequantize_f32(v, q, m, o->q_scale, o->q_zp);
-        for (size_t i = 0; i < m; i++)
-            v[i] = x[at + i] - v[i];
+        k->dequantize_f32(v, q, m, -o->q_scale, o->q_zp);
+        k->add_f32(v, x + at, v, m);
         k->quantize_u8(dst + at, v, m, o->rest_scale, o->zp, 0, UINT8_MAX);
     }
 }
