@@ -3,10 +3,10 @@
 """bench_quantisers.py [--bin VMAF_DNN] [--pictures FOLDER] [--frames N] [--only WORD]... [MODEL.onnx]
 
 'vmaf-dnn quantize' against ONNX Runtime's quantisers on one model, the same pictures and as many of them: drop and SQNR of the result
-against fp32, loss of PSNR gain, size, wall time with start, peak memory; each calibration method. Both results run in ONNX Runtime, so that
+against fp32, loss of PSNR gain, size, wall and processor time with start, peak memory; each calibration method. Both results run in ONNX Runtime, so that
 quantising alone is compared. Pictures are those of train/data/pictures.py: train to calibrate, validation to measure.
 
-Ours is what the defaults give ('static') and each method; theirs is quantize_static() in QDQ and QOperator form, per channel, uint8 activations, and
+Ours is what the defaults give ('static'), each other method, bytes without tails, and the dynamic form; theirs is quantize_static() in QDQ and QOperator form, per channel, uint8 activations, and
 quantize_dynamic() with uint8 weights. A column that is lost by the default is named at the end."""
 import argparse
 import subprocess
@@ -54,12 +54,12 @@ def middle(a, n):
 
 
 def measured(argv):
-    """Wall seconds and peak MB of a process of its own."""
+    """Wall and processor seconds and peak MB of a process of its own."""
     code = ("import resource,subprocess,sys,time\nt=time.time()\nr=subprocess.run(sys.argv[1:],stdout=subprocess.DEVNULL,stderr=subprocess.PIPE)\n"
-            "print(time.time()-t,resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,r.returncode)\nsys.stderr.buffer.write(r.stderr[-2000:])")
+            "u=resource.getrusage(resource.RUSAGE_CHILDREN)\nprint(time.time()-t,u.ru_utime+u.ru_stime,u.ru_maxrss,r.returncode)\nsys.stderr.buffer.write(r.stderr[-2000:])")
     r = subprocess.run([sys.executable, "-c", code, *map(str, argv)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
-    wall, peak, rc = r.stdout.split()
-    return float(wall), int(peak) / 1024, int(rc), r.stderr.decode(errors="replace")
+    wall, cpu, peak, rc = r.stdout.split()
+    return float(wall), float(cpu), int(peak) / 1024, int(rc), r.stderr.decode(errors="replace")
 
 
 def main():
@@ -98,8 +98,8 @@ def main():
         script.write_text(THEIRS)
         ours = [o.bin, "quantize", "static", o.model, *train, "-q", "-f", "-o", out]
         table = [("vmaf-dnn static", ours)]
-        table += [(f"vmaf-dnn {m}", [*ours, "--method", m]) for m in ("minmax", "percentile", "entropy", "average")]
-        table += [("vmaf-dnn tails", [*ours, "--tails", "all", "--equalize", "off", "--method", "percentile", "--percentile", "99.9"])]
+        table += [(f"vmaf-dnn {m}", [*ours, "--method", m]) for m in ("minmax", "mse", "entropy", "average")]
+        table += [("vmaf-dnn bytes", [*ours, "--tails", "none"])]
         table += [("vmaf-dnn qoperator", [*ours, "--format", "qoperator"])]
         table += [(f"vmaf-dnn {a}", [*ours, *a.split()]) for a in o.ours]
         table += [("vmaf-dnn dynamic", [o.bin, "quantize", "dynamic", o.model, "-q", "-f", "-o", out])]
@@ -107,12 +107,12 @@ def main():
                   for h in ("QDQ:MinMax", "QDQ:Percentile", "QDQ:Entropy", "QOperator:MinMax")]
         theirs += [("ORT dynamic", [sys.executable, script, "dynamic", o.model, out])]
         print(f"{o.model.name}, {len(train)} pictures to calibrate, {len(data)} of {o.side}x{o.side} to measure, ONNX Runtime {ort.__version__}")
-        print(f"{'':24}  {'drop':>9}  {'SQNR dB':>7}  {'PSNR loss':>9}  {'worst':>6}  {'bytes':>6}  {'wall s':>6}  {'peak MB':>7}")
+        print(f"{'':24}  {'drop':>9}  {'SQNR dB':>7}  {'PSNR loss':>9}  {'worst':>6}  {'bytes':>6}  {'wall s':>6}  {'cpu s':>6}  {'peak MB':>7}")
         for name, argv in table + theirs:
             if o.only and name != "vmaf-dnn static" and not any(w in name for w in o.only):
                 continue
             out.unlink(missing_ok=True)
-            wall, peak, rc, err = measured(argv)
+            wall, cpu, peak, rc, err = measured(argv)
             if rc or not out.exists():
                 print(f"{name:24}  failed: {err.strip().splitlines()[-1] if err.strip() else rc}")
                 continue
@@ -120,10 +120,10 @@ def main():
             a, b = np.concatenate(fp32).astype(np.float64), np.concatenate(q).astype(np.float64)
             loss = [psnr(x, c) - psnr(y, c) for x, y, (c, _) in zip(fp32, q, data)] if fp32[0].size == data[0][0].size else [np.nan]
             row = (1 - np.corrcoef(a, b)[0, 1], -10 * np.log10(np.square(a).sum() / np.square(a - b).sum()), np.mean(loss), max(loss), out.stat().st_size,
-                   wall, peak)
+                   wall, cpu, peak)
             rows.append((name, row))
-            print(f"{name:24}  {row[0]:9.2e}  {-row[1]:7.2f}  {row[2]:9.4f}  {row[3]:6.3f}  {row[4]:6d}  {row[5]:6.2f}  {row[6]:7.1f}", flush=True)
-    columns = ("drop", "SQNR", "mean loss", "worst loss", "bytes", "wall time", "peak memory")
+            print(f"{name:24}  {row[0]:9.2e}  {-row[1]:7.2f}  {row[2]:9.4f}  {row[3]:6.3f}  {row[4]:6d}  {row[5]:6.2f}  {row[6]:6.2f}  {row[7]:7.1f}", flush=True)
+    columns = ("drop", "SQNR", "mean loss", "worst loss", "bytes", "wall time", "processor time", "peak memory")
     default = dict(rows)["vmaf-dnn static"]
     rivals = [(n, r) for n, r in rows if n.startswith("ORT")]
     for k, column in enumerate(columns):

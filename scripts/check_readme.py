@@ -4,7 +4,9 @@
 
 Every ```c block with a main() in README.md and docs/ compiles against the static library, and README.md's run on
 model/tiny; every command and option in the documents' shell blocks is one of --help; every exported function has a
-comment in the header or a word in docs/api.md; the man page and docs/operators.md are what the command prints; relative links lead somewhere."""
+comment in the header or a word in docs/api.md; the man page and docs/operators.md are what the command prints; the card of every model has its
+digests; relative links lead somewhere."""
+import json
 import os
 import re
 import shlex
@@ -118,6 +120,21 @@ if (ROOT / "man/vmaf-dnn.1").read_text(encoding="utf-8") != made:
 # --- the op table
 if not (ROOT / "docs/operators.md").read_text(encoding="utf-8").endswith("\n\n" + run([BIN, "inspect", "--operators"]).stdout):
     say("docs/operators.md does not end with what `vmaf-dnn inspect --operators` prints")
+
+# --- models' cards
+index = (ROOT / "docs/models/README.md").read_text(encoding="utf-8")
+for row in json.loads((ROOT / "model/tiny/registry.json").read_text(encoding="utf-8"))["models"]:
+    if row.get("smoke"):
+        continue
+    card = ROOT / f"docs/models/{row['id']}.md"
+    if not card.is_file():
+        say(f"{row['id']} has no card, docs/models/{row['id']}.md")
+        continue
+    if f"({row['id']}.md)" not in index:
+        say(f"docs/models/README.md does not name {row['id']}")
+    for key in ("sha256", "int8_sha256"):
+        if key in row and row[key] not in card.read_text(encoding="utf-8"):
+            say(f"docs/models/{row['id']}.md does not have the {key} of model/tiny/registry.json")
 
 # --- links
 for page in filter(Path.is_file, PAGES):
