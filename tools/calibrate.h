@@ -42,7 +42,7 @@ enum { VD_OPT_CALIBRATION = 1100, VD_OPT_FRAMES, VD_OPT_SEED, VD_OPT_SIZE, VD_OP
     "                        libavformat reads in builds with -Dlibav=enabled)\n" \
     "  --pix_fmt FORMAT      of raw samples, as ffmpeg names it: gray (default), yuv420p, yuv420p10le, ...\n" \
     "  --equalize on|off     cross-layer equalisation: channels of an activation are brought to one range by weights\n" \
-    "                        before and behind it, the model stays the same function (default: on)\n" \
+    "                        before and behind it, the model stays the same function (default: off)\n" \
     "  --threads N           worker threads (default: as many as this process may use)\n" \
     "  --kernels NAME        kernel set: auto, c, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm\n" \
     "                        (default: auto, the best that the CPU has)\n"

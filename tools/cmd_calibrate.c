@@ -56,7 +56,7 @@ static int parse(int argc, char **argv, struct job *j)
     const struct vd_cmd *c = &vd_cmd_calibrate;
     int opt, taken;
 
-    j->a = (struct vd_calibrate_args){.source = j->source, .equalize = true};
+    j->a = (struct vd_calibrate_args){.source = j->source, .equalize = false};
     while ((opt = vd_getopt(c, argc, argv, "o:fq", longs)) != -1)
         switch (opt) {
         case 'o': j->out = optarg; break;

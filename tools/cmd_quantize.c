@@ -22,8 +22,9 @@ static const char help[] =
     "MODEL.onnx opens. The same input gives the same bytes.\n"
     "\n"
     "dynamic: ONNX Runtime's dynamic form. Activations are quantised over their range as they come.\n"
-    "static:  ranges are fixed beforehand, from frames: clips, arrays, or a file that 'vmaf-dnn calibrate' made. What lies\n"
-    "         between two layers is 8 bits too; behind the last one everything is float.\n"
+    "static:  ranges are fixed beforehand, from frames: clips, arrays, or a file that 'vmaf-dnn calibrate' made. A Conv reads a\n"
+    "         byte of its input's range, and a second one where something lies outside; without tails what lies between\n"
+    "         two layers is 8 bits too. Behind the last one everything is float.\n"
     "\n"
     "  -o FILE               write to FILE (- is standard output), and leave registry and sidecar alone\n"
     "                        (default: MODEL.int8.onnx)\n"
@@ -40,16 +41,19 @@ static const char help[] =
     "                        after the model, for more of them\n"
     "  --save-calibration F  write what was seen to F.json, for the next time\n"
     VD_CALIBRATE_HELP
-    "  --method METHOD       range of an activation: mse (default), percentile, minmax, entropy, average\n"
-    "  --percentile P        of that method, for either end (default: 99.99)\n"
+    "  --method METHOD       range of an activation: percentile, mse, minmax, entropy, average (default: percentile, and\n"
+    "                        mse where there are no tails)\n"
+    "  --percentile P        of that method, for either end (default: 99.9, and 99.99 where there are no tails)\n"
     "  --bias-correction on|off  take off a bias what rounding adds to its mean (default: on)\n"
     "  --format FORM         qdq (default) or qoperator: ONNX Runtime's QLinear operators\n"
     "  --margin X            ranges X times as long at both ends, for what the calibration has not seen (default: 1)\n"
-    "  --sums bytes|float    float: an Add of two activations is not rounded to 8 bits (default: bytes)\n"
+    "  --sums bytes|float    float: an Add of two activations is not rounded to 8 bits (default: float with tails or two\n"
+    "                        bytes, else bytes)\n"
     "  --two-bytes NODE|sums  this Conv reads its input in two bytes, as two products (sums: each whose input an Add reads or\n"
     "                        writes); --sums is then float; again for more\n"
-    "  --tails NODE|all      this Conv reads what lies outside the range of its input in a second byte, as a second product\n"
-    "                        (all: each that can); --sums is then float; again for more\n"
+    "  --tails NODE|all|none  this Conv reads what lies outside the range of its input in a second byte, as a second product\n"
+    "                        (all: each that can); --sums is then float; again for more (default: all; none with\n"
+    "                        --two-bytes, --sums or --format qoperator)\n"
     "  --overrides FILE      JSON, {\"TENSOR\": {\"rmin\": -1, \"rmax\": 2}, ...}; also scale and zero_point, or symmetric\n"
     "  --target any|vnni     whose 16-bit pair sums to warn of (default: any; nothing saturates here)\n"
     "  --budget X            leave as few layers in fp32 as give a drop (1 - PLCC) of at most X, or fail with exit code 1\n"
@@ -59,7 +63,7 @@ static const char help[] =
     "Printed is a table of the layers, and the size of both files. What counts is 'vmaf-dnn gate' afterwards.\n"
     "\n"
     "Examples:\n"
-    "  vmaf-dnn quantize dynamic model/tiny/learned_filter_v1.onnx\n"
+    "  vmaf-dnn quantize dynamic model/tiny/learned_filter_x264_v1.onnx\n"
     "  vmaf-dnn quantize static model.onnx --calibration a.y4m --calibration b.y4m --frames 50 --budget 0.005\n"
     "\n"
     "Exit codes: 0 done, 1 nothing meets the budget, 2 usage or no such file, 3 a clip is broken, 4 the model was refused\n"
@@ -104,18 +108,23 @@ static int static_option(struct vd_static_job *st, int opt, const char *arg)
     case OPT_METHOD:
         if (!vd_range_method_parse(arg, &st->o.method))
             return vd_usage(c, "--method %s: percentile, minmax, mse, entropy or average", arg), -1;
+        st->method_set = true;
         break;
     case OPT_PERCENTILE:
         if (!parse_number(arg, 50, 100, &st->o.percentile))
             return vd_usage(c, "--percentile %s: give a number from 50 to 100, as in 99.99", arg), -1;
+        st->percentile_set = true;
         break;
     case OPT_BIAS: st->o.no_bias_correction = !(word = either("--bias-correction", arg, "on", "off")); break;
     case OPT_FORMAT: st->o.qoperator = (word = either("--format", arg, "qoperator", "qdq")) == 1; break;
-    case OPT_SUMS: st->o.float_sums = (word = either("--sums", arg, "float", "bytes")) == 1; break;
+    case OPT_SUMS:
+        st->o.float_sums = (word = either("--sums", arg, "float", "bytes")) == 1;
+        st->form_set = true;
+        break;
     case OPT_TWO_BYTES:
         if (st->n_two_bytes == VD_MAX_NAMED)
             return vd_usage(c, "more than %d nodes with inputs of two bytes", VD_MAX_NAMED), -1;
-        st->o.float_sums = true;
+        st->o.float_sums = st->form_set = true;
         if (!strcmp(arg, "sums"))
             st->two_bytes_sums = true;
         else
@@ -124,6 +133,12 @@ static int static_option(struct vd_static_job *st, int opt, const char *arg)
     case OPT_TAILS:
         if (st->n_tails == VD_MAX_NAMED)
             return vd_usage(c, "more than %d nodes whose inputs have tails", VD_MAX_NAMED), -1;
+        st->form_set = true;
+        if (!strcmp(arg, "none")) {
+            st->o.tails_all = false;
+            st->n_tails = 0;
+            break;
+        }
         st->o.float_sums = true;
         if (!strcmp(arg, "all"))
             st->o.tails_all = true;
@@ -150,6 +165,17 @@ static int static_option(struct vd_static_job *st, int opt, const char *arg)
     return word < 0 ? -1 : 1;
 }
 
+void vd_static_form(struct vd_static_job *st, bool tails)
+{
+    if (!st->form_set)
+        st->o.tails_all = st->o.float_sums = tails;
+    tails = st->o.tails_all || st->n_tails;
+    if (!st->percentile_set)
+        st->o.percentile = tails ? 99.9 : 99.99;
+    if (!st->method_set)
+        st->o.method = tails || st->percentile_set ? VD_RANGE_PERCENTILE : VD_RANGE_MSE;
+}
+
 static int check_static(struct vd_quantize_job *j, int argc, char **argv)
 {
     const struct vd_cmd *c = &vd_cmd_quantize;
@@ -163,6 +189,7 @@ static int check_static(struct vd_quantize_job *j, int argc, char **argv)
         return vd_usage(c, "nothing to calibrate with: give --calibration CLIP, .npy, .npz, RANGES.json or synthetic");
     if (j->st->keep_best && j->st->budget < 0)
         return vd_usage(c, "--keep-best goes with --budget");
+    vd_static_form(j->st, !j->st->o.qoperator);
     j->st->calibrate.quiet = j->quiet;
     j->st->o.per_tensor = j->o.per_tensor;
     return VD_EXIT_OK;
@@ -491,8 +518,8 @@ static int run(int argc, char **argv)
         vd_free(j);
         return vd_report(vd_nomem(sizeof(*j)));
     }
-    *j->st = (struct vd_static_job){.budget = -1, .target = "any", .o = {.method = VD_RANGE_MSE, .percentile = 99.99}};
-    j->st->calibrate = (struct vd_calibrate_args){.source = j->st->source, .equalize = true};
+    *j->st = (struct vd_static_job){.budget = -1, .target = "any"};
+    j->st->calibrate = (struct vd_calibrate_args){.source = j->st->source};
     int code = parse(argc, argv, j);
     if (!code)
         code = run_job(j);

@@ -20,6 +20,8 @@ struct vd_static_job {
     const char *two_bytes[VD_MAX_NAMED]; int n_two_bytes;
     bool two_bytes_sums;   /* of every Conv that reads what an Add reads or writes */
     const char *tails[VD_MAX_NAMED]; int n_tails;
+    bool form_set;         /* tails, two bytes or sums were asked for, or refused: else tails wherever they have a place */
+    bool method_set, percentile_set;
     const char *overrides, *save, *target, *keep_best;
     double budget; /* < 0: none */
     bool effect;   /* the table of equalisation and bias correction */
@@ -53,6 +55,9 @@ struct vd_quantize_job {
 /* Nodes by their names, or by that of their first output, as one flag for each node, which the caller frees also after an error. -EINVAL: no
  * such node. */
 int vd_mark_nodes(const struct vd_onnx_model *m, const char *option, const char *const *name, int n, bool **out);
+
+/* Method, percentile, tails and sums where they were not asked for: with tails in every Conv that can have them, or in bytes alone. */
+void vd_static_form(struct vd_static_job *st, bool tails);
 
 /* result, from source: 0, or the exit code after a message. VD_EXIT_NO: nothing meets the budget; st->best_only then says whether
  * there is a result all the same. */

@@ -229,23 +229,25 @@ static bool is_json(const char *path)
     return n > 5 && !strcmp(path + n - 5, ".json");
 }
 
-/* What equalisation and bias correction each do. The form without equalisation is calibrated again, from the same sources. */
+/* What equalisation and bias correction each do. The form that is not made, with equalisation or without, is calibrated too, from the same sources. */
 static int show_effect(const struct vd_cmd *cmd, struct vd_quantize_job *j, struct vd_quant_measure *measure)
 {
     struct vd_static_job *st = j->st;
-    struct vd_calibrated plain = {0};
+    struct vd_calibrated other = {0};
     struct vd_calibrate_args a = st->calibrate;
-    bool have_plain = st->made.c.n_group == 0;
+    const bool equalised = st->made.c.n_group > 0;
+    bool have_other = true;
     int rc = 0;
     for (int i = 0; i < a.n_source; i++) {
         if (is_json(a.source[i]) || !strcmp(a.source[i], "-"))
-            have_plain = true; /* there is nothing to calibrate it with */
+            have_other = false; /* there is nothing to calibrate it with */
     }
-    if (!have_plain) {
-        a.equalize = false;
-        const int code = vd_calibrate(cmd, &j->source, j->file.sha256, &a, &j->run, NULL, NULL, &plain);
+    if (have_other) {
+        a.equalize = !equalised;
+        a.equalize_set = false;
+        const int code = vd_calibrate(cmd, &j->source, j->file.sha256, &a, &j->run, NULL, NULL, &other);
         if (code) {
-            vd_calibrated_free(&plain);
+            vd_calibrated_free(&other);
             return code;
         }
     }
@@ -256,9 +258,9 @@ static int show_effect(const struct vd_cmd *cmd, struct vd_quantize_job *j, stru
         struct vd_static_report rep;
         struct vd_quant_effect e;
         const bool equal = k & 1, corrected = k & 2;
-        if (equal ? !st->made.c.n_group : have_plain && st->made.c.n_group)
+        const struct vd_calibrated *from = equal == equalised ? &st->made : &other;
+        if (from == &other && (!have_other || equal != (other.c.n_group > 0)))
             continue;
-        const struct vd_calibrated *from = equal || have_plain ? &st->made : &plain;
         o.calibration = &from->c;
         o.no_bias_correction = !corrected;
         if (!(rc = vd_quantize_static(from->model, &o, &q, &rep))) {
@@ -268,7 +270,7 @@ static int show_effect(const struct vd_cmd *cmd, struct vd_quantize_job *j, stru
         if (!rc)
             printf("  %-14s  %-15s  %10.6f  %8.2f\n", equal ? "yes" : "no", corrected ? "yes" : "no", e.drop, e.sqnr_db);
     }
-    vd_calibrated_free(&plain);
+    vd_calibrated_free(&other);
     return rc ? vd_report(rc) : VD_EXIT_OK;
 }
 
@@ -319,6 +321,28 @@ static int measured(const struct vd_cmd *c, struct vd_quantize_job *j, struct vd
     return code;
 }
 
+/* Tails that nobody asked for, and no layer of this model can have: bytes alone then, as where they are refused. */
+static int settle_tails(const struct vd_cmd *c, struct vd_quantize_job *j)
+{
+    struct vd_static_job *st = j->st;
+    struct vd_onnx_model q;
+    struct vd_static_report rep;
+    if (st->form_set || !st->o.tails_all)
+        return 0;
+    const int rc = vd_quantize_static(st->made.model, &st->o, &q, &rep);
+    bool any = rc != 0;
+    for (int i = 0; !rc && i < rep.n_layer; i++)
+        any |= rep.layer[i].tails;
+    if (!rc)
+        vd_onnx_free(&q);
+    if (any)
+        return rc;
+    vd_static_form(st, false);
+    if (!j->quiet)
+        vd_say(c, "no layer of this model can read tails: bytes alone, ranges by %s", vd_range_method_name(st->o.method));
+    return 0;
+}
+
 int vd_static_job(const struct vd_cmd *c, struct vd_quantize_job *j)
 {
     struct vd_static_job *st = j->st;
@@ -342,6 +366,8 @@ int vd_static_job(const struct vd_cmd *c, struct vd_quantize_job *j)
     st->o.source_sha256 = j->file.sha256;
     if (!code)
         code = save(st);
+    if (!code && (rc = settle_tails(c, j)))
+        code = vd_report(vd_context(rc, "%s", j->file.fp32_path));
     if (!code && measures)
         code = measured(c, j, &m);
     if (!code || (code == VD_EXIT_NO && st->best_only)) {

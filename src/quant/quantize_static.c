@@ -197,6 +197,9 @@ static void conv_bytes(struct vd_static *s, int i, struct layer *l)
     made->n_attr = n->n_attr;
 }
 
+/* Of a value between the nodes of one layer: short, since there are nine of them in a layer with tails. */
+static const char *numbered(struct vd_static *s, const char *what) { return text(s, "%s_%d", what, s->r.m->n_node); }
+
 struct bytes { const char *name, *zp; float scale; };
 
 static struct bytes bytes_of(struct vd_static *s, int v)
@@ -214,12 +217,30 @@ static struct bytes rest_of(struct vd_static *s, int v)
     if (!s->rest_zp)
         s->rest_zp = vd_static_scalar(s, "rest_zp", VD_U8, &middle, 1);
     if (!x->rest) {
-        const char *rest = fresh(s, text(s, "%s_rest", x->name));
+        const char *rest = fresh(s, numbered(s, "rest"));
         node(s, "Sub", "", VD_NAMES(x->raw, vd_static_dequantize(s, v)), VD_NAMES(rest));
         x->rest = fresh(s, text(s, "%s_rest_q", x->name));
         node(s, "QuantizeLinear", "", VD_NAMES(rest, vd_static_scalar(s, text(s, "%s_rest_scale", x->name), VD_F32, &scale, sizeof(scale)), s->rest_zp), VD_NAMES(x->rest));
     }
     return (struct bytes){x->rest, s->rest_zp, scale};
+}
+
+/* Those of a Conv that are not their defaults: 20 bytes each. */
+static void conv_attrs(struct vd_static *s, struct vd_onnx_node *to, const struct vd_onnx_node *from)
+{
+    struct vd_onnx_attr *a = arena(s, (size_t)from->n_attr, sizeof(*a));
+    to->attr = a;
+    for (int i = 0; a && i < from->n_attr; i++) {
+        const struct vd_onnx_attr *f = &from->attr[i];
+        bool plain = !strcmp(f->name, "group") && f->type == VD_ATTR_INT && f->v.i == 1;
+        if ((!strcmp(f->name, "strides") || !strcmp(f->name, "dilations")) && f->type == VD_ATTR_INTS) {
+            plain = true;
+            for (int k = 0; k < f->n; k++)
+                plain &= f->v.ints[k] == 1;
+        }
+        if (!plain)
+            a[to->n_attr++] = *f;
+    }
 }
 
 /* A product of integers made float: sum, Cast, times the scales. */
@@ -229,14 +250,12 @@ static const char *float_product(struct vd_static *s, const char *op, struct lay
     float *both = arena(s, l->m, sizeof(*both));
     for (size_t c = 0; both && c < l->m; c++)
         both[c] = x.scale * scale[c];
-    const char *sum = fresh(s, text(s, "%s_sum", out)), *cast = fresh(s, text(s, "%s_float", out));
-    const char *scales = scales_of(s, text(s, "%s_scales", out), l, both, rank, last);
+    const char *sum = fresh(s, numbered(s, "sum")), *cast = fresh(s, numbered(s, "float"));
+    const char *scales = scales_of(s, numbered(s, "scales"), l, both, rank, last);
     struct vd_onnx_node *n = node(s, op, l->named ? text(s, "%s_quant", l->n->name) : "", VD_NAMES(x.name, w, x.zp, w_zp), VD_NAMES(sum));
     l->named = false;
-    if (is_op(l->n, "Conv")) {
-        n->attr = l->n->attr;
-        n->n_attr = l->n->n_attr;
-    }
+    if (is_op(l->n, "Conv"))
+        conv_attrs(s, n, l->n);
     vd_static_set_attr(s, node(s, "Cast", "", VD_NAMES(sum), VD_NAMES(cast)), "to", VD_F32);
     node(s, "Mul", "", VD_NAMES(cast, scales), VD_NAMES(out));
     return out;
@@ -258,11 +277,11 @@ static void conv_float(struct vd_static *s, int i, struct layer *l)
         q[k] ^= 0x80; /* + 128 */
     const char *w = initialiser(s, fresh(s, text(s, "%s_q", n->in[1])), VD_U8, l->t->rank, l->t->dim, q);
     const char *zp = s->w_zp_u8 ? s->w_zp_u8 : (s->w_zp_u8 = vd_static_scalar(s, "weight_zp_u8", VD_U8, &middle, 1));
-    const char *out = vd_static_raw(s, p->result), *y = l->bias || two ? fresh(s, text(s, "%s_mul", out)) : out;
+    const char *out = vd_static_raw(s, p->result), *y = l->bias || two ? fresh(s, numbered(s, "mul")) : out;
     float_product(s, "ConvInteger", l, bytes_of(s, add ? add->in[0] : p->in[0]), w, zp, y, scale, l->t->rank, false);
     if (l->bias) {
         int64_t dim[VD_MAX_RANK];
-        const char *sum = two ? fresh(s, text(s, "%s_first", out)) : out;
+        const char *sum = two ? fresh(s, numbered(s, "first")) : out;
         for (int k = 0; k < l->t->rank; k++)
             dim[k] = k == 1 ? (int64_t)l->m : 1;
         node(s, "Add", "", VD_NAMES(y, initialiser(s, fresh(s, text(s, "%s_bias", out)), VD_F32, l->t->rank, dim, l->bias)), VD_NAMES(sum));
@@ -270,7 +289,7 @@ static void conv_float(struct vd_static *s, int i, struct layer *l)
     }
     if (two) {
         const struct bytes x = add ? bytes_of(s, add->in[1]) : rest_of(s, p->in[0]);
-        const char *second = float_product(s, "ConvInteger", l, x, w, zp, fresh(s, text(s, "%s_mul", out)), scale, l->t->rank, false);
+        const char *second = float_product(s, "ConvInteger", l, x, w, zp, fresh(s, numbered(s, "mul")), scale, l->t->rank, false);
         node(s, "Add", "", VD_NAMES(y, second), VD_NAMES(out));
     }
 }
@@ -299,10 +318,10 @@ static void product(struct vd_static *s, int i, struct layer *l)
     const char *zp = s->w_zp ? s->w_zp : (s->w_zp = vd_static_scalar(s, "weight_zp", VD_S8, &zero, 1));
     const float beta = attr_float(n, "beta", 1);
     const struct vd_onnx_tensor *c = n->n_in > 2 && *n->in[2] && beta != 0 ? constant(s, n, 2) : NULL;
-    const char *out = vd_static_raw(s, p->result), *first = c || l->bias ? fresh(s, text(s, "%s_mul", out)) : out;
+    const char *out = vd_static_raw(s, p->result), *first = c || l->bias ? fresh(s, numbered(s, "mul")) : out;
     float_product(s, "MatMulInteger", l, bytes_of(s, p->in[0]), w, zp, first, scale, 1, true);
     if (l->bias) {
-        const char *sum = c ? fresh(s, text(s, "%s_shift", out)) : out;
+        const char *sum = c ? fresh(s, numbered(s, "shift")) : out;
         node(s, "Add", "", VD_NAMES(first, initialiser(s, fresh(s, text(s, "%s_correction", out)), VD_F32, 1, &dim[1], l->bias)), VD_NAMES(sum));
         first = sum;
     }

@@ -19,10 +19,11 @@ from vmaf_dnn import Session
 BIN = os.environ["VMAF_DNN_BIN"]
 SOURCE = Path(os.environ["VMAF_DNN_SOURCE"])
 FILTER = SOURCE / "model/tiny/learned_filter_v1.onnx"
-FORMS = [(), ("--format", "qoperator"), ("--per-tensor",), ("--format", "qoperator", "--per-tensor"), ("--equalize", "off"), ("--method", "minmax"),
-         ("--method", "mse"), ("--method", "entropy"), ("--method", "average"), ("--bias-correction", "off"),
-         ("--sums", "float"), ("--two-bytes", "sums", "--margin", "2"),
-         ("--tails", "all", "--method", "percentile", "--percentile", "99.9")]
+BYTES, EQUAL = ("--tails", "none"), ("--equalize", "on")
+PLAIN = (*BYTES, *EQUAL)
+FORMS = [PLAIN, (*EQUAL, "--format", "qoperator"), (*PLAIN, "--per-tensor"), (*EQUAL, "--format", "qoperator", "--per-tensor"), BYTES,
+         (*PLAIN, "--method", "minmax"), (*PLAIN, "--method", "percentile"), (*PLAIN, "--method", "entropy"), (*PLAIN, "--method", "average"),
+         (*PLAIN, "--bias-correction", "off"), (*EQUAL, "--sums", "float"), (*EQUAL, "--two-bytes", "sums", "--margin", "2"), (), EQUAL]
 
 
 def command(*argv, code=0, **more):
@@ -108,8 +109,7 @@ def test_clamps_stay(clips, tmp_path, form, opset):
     m = b.model(b.conv(c, 6, 1))
     onnx.save(m, tmp_path / "m.onnx")
     (tmp_path / "o.json").write_text(json.dumps({r: {"symmetric": True}}))
-    argv = ["quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", "--overrides", tmp_path / "o.json", "--margin", 1.5, "--equalize",
-            "off", *(["--per-tensor"] if opset < 13 else []), *form]
+    argv = ["quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", "--overrides", tmp_path / "o.json", "--margin", 1.5, *BYTES, *(["--per-tensor"] if opset < 13 else []), *form]
     if form and opset < 12:
         assert "clamp of bytes, which came with opset 12" in command(*argv, code=4).err
         return
@@ -122,7 +122,7 @@ def test_clamps_stay(clips, tmp_path, form, opset):
 
 def test_integers_in_onnx_runtime(clips, tmp_path):
     """What ONNX Runtime makes of the file has no float convolution."""
-    command("quantize", "static", FILTER, "--calibration", "synthetic", "-o", tmp_path / "q.onnx")
+    command("quantize", "static", FILTER, "--calibration", "synthetic", *PLAIN, "-o", tmp_path / "q.onnx")
     o = ort.SessionOptions()
     o.optimized_model_filepath = str(tmp_path / "optimised.onnx")
     o.log_severity_level = 3
@@ -134,18 +134,18 @@ def test_integers_in_onnx_runtime(clips, tmp_path):
 def test_same_bytes(model, clips, tmp_path):
     """One run, three merged in two orders, any number of threads, the file or the clips: one calibration, one model."""
     for i, c in enumerate(clips):
-        command("calibrate", model, c, "-o", tmp_path / f"{i}.json")
+        command("calibrate", model, c, *EQUAL, "-o", tmp_path / f"{i}.json")
     parts = [tmp_path / f"{i}.json" for i in range(3)]
-    command("calibrate", model, *clips, "-o", tmp_path / "all.json", "--threads", 1)
-    command("calibrate", model, *reversed(clips), "-o", tmp_path / "threads.json", "--threads", 3)
+    command("calibrate", model, *clips, *EQUAL, "-o", tmp_path / "all.json", "--threads", 1)
+    command("calibrate", model, *reversed(clips), *EQUAL, "-o", tmp_path / "threads.json", "--threads", 3)
     command("calibrate", model, *parts, "-o", tmp_path / "merged.json")
-    command("calibrate", model, parts[2], parts[0], clips[1], "-o", tmp_path / "mixed.json")
+    command("calibrate", model, parts[2], parts[0], clips[1], *EQUAL, "-o", tmp_path / "mixed.json")
     want = (tmp_path / "all.json").read_bytes()
     for name in ("threads", "merged", "mixed"):
         assert (tmp_path / f"{name}.json").read_bytes() == want, name
     c = json.loads(want)
     assert c["frames"] == 9 and [s["name"] for s in c["sources"]] == ["0.y4m", "1.y4m", "2.y4m"]
-    command("quantize", "static", model, *clips, "-o", tmp_path / "a.onnx", "--save-calibration", tmp_path / "saved.json")
+    command("quantize", "static", model, *clips, *EQUAL, "-o", tmp_path / "a.onnx", "--save-calibration", tmp_path / "saved.json")
     command("quantize", "static", model, "--calibration", parts[0], "--calibration", parts[1], "--calibration", parts[2], "-o", tmp_path / "b.onnx")
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
     assert (tmp_path / "saved.json").read_bytes() == want
@@ -153,7 +153,7 @@ def test_same_bytes(model, clips, tmp_path):
 
 def test_what_was_seen(model, clips, tmp_path):
     """Every tensor's extremes, counts and channel sums against ONNX Runtime's activations."""
-    command("calibrate", model, *clips, "-o", tmp_path / "c.json", "--equalize", "off")
+    command("calibrate", model, *clips, "-o", tmp_path / "c.json")
     c = json.loads((tmp_path / "c.json").read_text())
     m = onnx.load(model)
     names = [t["name"] for t in c["tensors"] if t["name"] != "x"]
@@ -185,7 +185,7 @@ def test_what_was_seen(model, clips, tmp_path):
 
 def test_equalised_is_the_same_function(clips, tmp_path):
     """The equalisation of the filter, applied here by hand, changes nothing but rounding."""
-    command("calibrate", FILTER, "synthetic", "-o", tmp_path / "c.json")
+    command("calibrate", FILTER, "synthetic", *EQUAL, "-o", tmp_path / "c.json")
     groups = json.loads((tmp_path / "c.json").read_text())["equalization"]
     assert len(groups) == 5 and {len(g["scale"]) for g in groups} == {16}
     m = onnx.load(FILTER)
@@ -211,7 +211,7 @@ def test_ranges_become_scales(clips, tmp_path):
     """Scales and zero points in the file follow from the calibration, min-max; a Relu's zero point is 0; int32 biases have their steps."""
     onnx.save(static_models.residual(), tmp_path / "m.onnx")
     command("quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", "--method", "minmax", "--save-calibration", tmp_path / "c.json",
-            "--equalize", "off", "--bias-correction", "off")
+            *BYTES, "--bias-correction", "off")
     tensors = {t["name"]: t for t in json.loads((tmp_path / "c.json").read_text())["tensors"]}
     m = onnx.load(tmp_path / "q.onnx")
     value = {i.name: onnx.numpy_helper.to_array(i) for i in m.graph.initializer}
@@ -248,7 +248,7 @@ def test_bias_that_would_not_fit(clips, tmp_path):
     w.CopyFrom(onnx.numpy_helper.from_array(a, w.name))
     b.CopyFrom(onnx.numpy_helper.from_array(c, b.name))
     onnx.save(m, tmp_path / "m.onnx")
-    command("quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", "--equalize", "off", "--method", "minmax")
+    command("quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", *BYTES, "--method", "minmax")
     x = picture(1)[None, None]
     f, a, b = (s.run(None, {"x": x})[0] for s in (ort_session(tmp_path / "m.onnx"), ort_session(tmp_path / "q.onnx"), ort_session(tmp_path / "q.onnx", False)))
     assert np.abs(f - a).max() < 0.1 and np.abs(f - b).max() < 0.1
@@ -307,7 +307,7 @@ def test_two_inputs(tmp_path):
     rng = np.random.default_rng(1)
     x = {n: rng.normal(0, 1, (4, 2, 9, 8)).astype(np.float32) for n in "ab"}
     np.savez(tmp_path / "x.npz", **x)
-    command("quantize", "static", tmp_path / "m.onnx", "--calibration", tmp_path / "x.npz", "-o", tmp_path / "q.onnx")
+    command("quantize", "static", tmp_path / "m.onnx", "--calibration", tmp_path / "x.npz", *BYTES, "-o", tmp_path / "q.onnx")
     f, q = (ort_session(tmp_path / n).run(None, x)[0] for n in ("m.onnx", "q.onnx"))
     assert 10 * np.log10(np.square(f).sum() / np.square(f - q).sum()) > 25
     np.savez(tmp_path / "y.npz", a=x["a"])
@@ -318,7 +318,7 @@ def test_excluded_and_overridden(clips, tmp_path):
     onnx.save(static_models.residual(), tmp_path / "m.onnx")
     names = [n.name for n in onnx.load(tmp_path / "m.onnx").graph.node if n.op_type == "Conv"]
     (tmp_path / "o.json").write_text(json.dumps({"v3": {"rmin": -2, "rmax": 3}}))
-    r = command("quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", "--exclude", names[1], "--overrides", tmp_path / "o.json")
+    r = command("quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", *PLAIN, "--exclude", names[1], "--overrides", tmp_path / "o.json")
     assert "it was asked for" in r.out
     m = onnx.load(tmp_path / "q.onnx")
     made = {o: n for n in m.graph.node for o in n.output}
@@ -331,7 +331,7 @@ def test_excluded_and_overridden(clips, tmp_path):
     assert np.abs(here - there).max() < 4e-3 and np.abs(here - there).mean() < 1e-4
     tensor = next(n for n in m.graph.node if n.op_type == "QuantizeLinear" and n.input[0] != "x").input[0]
     (tmp_path / "o.json").write_text(json.dumps({tensor: [{"scale": 0.03125, "zero_point": 100}]}))
-    command("quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", "-f", "--overrides", tmp_path / "o.json")
+    command("quantize", "static", tmp_path / "m.onnx", *clips, "-o", tmp_path / "q.onnx", "-f", *PLAIN, "--overrides", tmp_path / "o.json")
     value = {i.name: onnx.numpy_helper.to_array(i) for i in onnx.load(tmp_path / "q.onnx").graph.initializer}
     assert value[f"{tensor}_scale"] == 0.03125 and value[f"{tensor}_zp"] == 100
     for bad in ({"none": {"rmin": 0, "rmax": 1}}, {tensor: {"rmin": 1, "rmax": 2}}, {tensor: {"rmin": -1}}, {tensor: {"sacle": 1}}, [1]):
@@ -347,8 +347,8 @@ def test_two_bytes(clips, tmp_path):
     m = tmp_path / "m.onnx"
     onnx.save(static_models.residual(), m)
     convs = [n.name for n in onnx.load(m).graph.node if n.op_type == "Conv"]
-    command("calibrate", m, *clips, "-o", tmp_path / "c.json")
-    forms = {"bytes": (), "float": ("--sums", "float"), "sums": ("--two-bytes", "sums"), "all": sum((("--two-bytes", n) for n in convs[1:]), ())}
+    command("calibrate", m, *clips, *EQUAL, "-o", tmp_path / "c.json")
+    forms = {"bytes": BYTES, "float": ("--sums", "float"), "sums": ("--two-bytes", "sums"), "all": sum((("--two-bytes", n) for n in convs[1:]), ())}
     noise = np.random.default_rng(3).random((1, 1, 48, 64), dtype=np.float32)
     error, outside = {}, {}
     for name, form in forms.items():
@@ -373,9 +373,9 @@ def test_tails(clips, tmp_path):
     m = tmp_path / "m.onnx"
     onnx.save(static_models.residual(), m)
     convs = [n.name for n in onnx.load(m).graph.node if n.op_type == "Conv"]
-    command("calibrate", m, *clips, "-o", tmp_path / "c.json")
+    command("calibrate", m, *clips, *EQUAL, "-o", tmp_path / "c.json")
     narrow = ("--method", "percentile", "--percentile", "99.9")
-    forms = {"bytes": ("--sums", "float"), "narrow": ("--sums", "float", *narrow), "tails": ("--tails", "all", *narrow), "one": ("--tails", convs[-1])}
+    forms = {"bytes": ("--sums", "float"), "narrow": ("--sums", "float", *narrow), "tails": ("--tails", "all", *narrow), "one": ("--tails", convs[-1], "--method", "mse")}
     noise = np.random.default_rng(3).random((1, 1, 48, 64), dtype=np.float32)
     error, outside = {}, {}
     for name, form in forms.items():
@@ -412,7 +412,7 @@ def test_margin(clips, tmp_path):
     command("calibrate", tmp_path / "m.onnx", *clips, "-o", tmp_path / "c.json")
     scales = []
     for i, x in enumerate(("1", "2.5")):
-        command("quantize", "static", tmp_path / "m.onnx", "--calibration", tmp_path / "c.json", "--margin", x, "-o", tmp_path / f"{i}.onnx")
+        command("quantize", "static", tmp_path / "m.onnx", "--calibration", tmp_path / "c.json", "--margin", x, *BYTES, "-o", tmp_path / f"{i}.onnx")
         m = onnx.load(tmp_path / f"{i}.onnx")
         value = {k.name: onnx.numpy_helper.to_array(k) for k in m.graph.initializer}
         scales.append({n.input[0]: float(value[n.input[1]]) for n in m.graph.node if n.op_type == "QuantizeLinear"})
@@ -430,8 +430,8 @@ def test_budget_against_every_set(clips, tmp_path):
     m = tmp_path / "m.onnx"
     onnx.save(static_models.collapsing(), m)
     frames = [(np.rint(picture(i) * 255) / 255).astype(np.float32) for i in range(9)]
-    how = ("--per-tensor", "--equalize", "off", "--method", "minmax")
-    command("calibrate", m, *clips, "--equalize", "off", "-o", tmp_path / "c.json")
+    how = ("--per-tensor", *BYTES, "--method", "minmax")
+    command("calibrate", m, *clips, "-o", tmp_path / "c.json")
     command("quantize", "static", m, "--calibration", tmp_path / "c.json", *how, "-o", tmp_path / "q.onnx")
     collapsed = drop(m, tmp_path / "q.onnx", frames)
     assert collapsed > 0.02
@@ -453,15 +453,52 @@ def test_budget_against_every_set(clips, tmp_path):
 
 
 def test_effect_is_shown(clips, tmp_path):
-    r = command("quantize", "static", FILTER, *clips, "-o", tmp_path / "q.onnx", "--effect")
-    lines = [line.split() for line in r.out.split("\n")[1:5]]
-    assert [line[:2] for line in lines] == [["no", "no"], ["yes", "no"], ["no", "yes"], ["yes", "yes"]]
+    said = []
+    for form in ((), EQUAL):
+        r = command("quantize", "static", FILTER, *clips, "-f", "-o", tmp_path / "q.onnx", "--effect", *form)
+        said.append([line.split() for line in r.out.split("\n")[1:5]])
+        assert [line[:2] for line in said[-1]] == [["no", "no"], ["yes", "no"], ["no", "yes"], ["yes", "yes"]]
+    assert said[0] == said[1]  # whichever the file is
+
+
+def test_default_form(clips, tmp_path):
+    """Tails in every Conv that can have them; bytes alone where they were not asked for and have no place."""
+    m = tmp_path / "m.onnx"
+    onnx.save(static_models.residual(), m)
+    command("calibrate", m, *clips, "-o", tmp_path / "c.json")
+    assert json.loads((tmp_path / "c.json").read_text())["equalization"] == []
+
+    def made(*form, model=m, calibration=tmp_path / "c.json"):
+        r = command("quantize", "static", model, "--calibration", calibration, "-f", "-o", tmp_path / "q.onnx", *form)
+        return (tmp_path / "q.onnx").read_bytes(), r.err
+    tails = ("--tails", "all", "--sums", "float", "--method", "percentile", "--percentile", "99.9")
+    none = (*BYTES, "--sums", "bytes", "--method", "mse")
+    assert made() == made(*tails) and made()[1] == ""
+    assert made(*BYTES) == made(*none) != made()
+    assert made("--percentile", "99.5") == made(*tails[:-1], "99.5")
+    assert made("--method", "entropy") == made(*tails, "--method", "entropy")
+    assert made(*BYTES, "--percentile", "99.5") == made(*none[:-2], "--method", "percentile", "--percentile", "99.5")
+    assert made(*BYTES, "--method", "percentile") == made(*none[:-2], "--method", "percentile", "--percentile", "99.99")
+    assert made("--format", "qoperator") == made("--format", "qoperator", *none)
+    assert made("--two-bytes", "sums") == made("--two-bytes", "sums", *BYTES, "--method", "mse")
+    b = static_models.Builder(7)
+    x = b.node("Flatten", "x")
+    for k, n in ((12, 8), (8, 4)):
+        x = b.node("Relu", b.node("MatMul", x, b.const(b.rng.normal(0, 0.5, (k, n)).astype(np.float32))))
+    flat = b.model(x, 2)
+    for d, n in zip(flat.graph.input[0].type.tensor_type.shape.dim[2:], (3, 4)):
+        d.dim_value = n
+    onnx.save(flat, tmp_path / "flat.onnx")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((6, 1, 3, 4), dtype=np.float32))
+    data, said = made(model=tmp_path / "flat.onnx", calibration=tmp_path / "x.npy")
+    assert "no layer of this model can read tails: bytes alone, ranges by mse" in said
+    assert (data, "") == made(*none, model=tmp_path / "flat.onnx", calibration=tmp_path / "x.npy")
 
 
 def test_refusals(clips, tmp_path):
     onnx.save(static_models.residual(opset=11), tmp_path / "old.onnx")
     assert "opset 13" in command("quantize", "static", tmp_path / "old.onnx", *clips, "-o", tmp_path / "q.onnx", code=4).err
-    command("quantize", "static", tmp_path / "old.onnx", *clips, "-o", tmp_path / "q.onnx", "--per-tensor")
+    command("quantize", "static", tmp_path / "old.onnx", *clips, "-o", tmp_path / "q.onnx", *PLAIN, "--per-tensor")
     x = picture(0)[None, None]
     assert np.allclose(ort_session(tmp_path / "q.onnx").run(None, {"x": x})[0], Session(tmp_path / "q.onnx").run({"x": x})[0], atol=2e-6)
     assert "already quantised" in command("quantize", "static", tmp_path / "q.onnx", *clips, "-o", tmp_path / "r.onnx", code=4).err

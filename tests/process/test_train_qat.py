@@ -83,7 +83,7 @@ def test_what_static_loses_comes_back(trained):
     gate = ["gate", model, "--clip", trained / "validation.y4m", "--degrade"]
     side = json.loads((trained / "fp32" / "tiny_filter.json").read_text()) | {"sha256": row["sha256"]}
     (out / "tiny_filter.json").write_text(json.dumps(side))
-    r = command("quantize", "static", model, "--calibration", trained / "validation.y4m", "--per-tensor", "--equalize", "off")
+    r = command("quantize", "static", model, "--calibration", trained / "validation.y4m", "--per-tensor", "--tails", "none")
     assert r.returncode == 0, r.stderr
     static_gate = command(*gate)
     r = train("-o", out, qat_config(trained, model, 600, qat={"teacher": 1, "noise": 0.2, "per_tensor": True}))
