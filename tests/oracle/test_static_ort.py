@@ -139,7 +139,7 @@ def test_same_bytes(model, clips, tmp_path):
     command("calibrate", model, *clips, *EQUAL, "-o", tmp_path / "all.json", "--threads", 1)
     command("calibrate", model, *reversed(clips), *EQUAL, "-o", tmp_path / "threads.json", "--threads", 3)
     command("calibrate", model, *parts, "-o", tmp_path / "merged.json")
-    command("calibrate", model, parts[2], parts[0], clips[1], *EQUAL, "-o", tmp_path / "mixed.json")
+    command("calibrate", model, parts[2], parts[0], clips[1], "-o", tmp_path / "mixed.json")
     want = (tmp_path / "all.json").read_bytes()
     for name in ("threads", "merged", "mixed"):
         assert (tmp_path / f"{name}.json").read_bytes() == want, name
