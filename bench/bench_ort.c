@@ -41,8 +41,8 @@ static const struct line lines[] = {
     {"filter static", "made", "filter.static.onnx", "degraded", "filtered", 0, false},
     {"filter dynamic", "made", "filter.dynamic.onnx", "degraded", "filtered", 0, false},
     {"filter fp32", "tiny", "learned_filter_v1.onnx", "degraded", "filtered", 0, true},
-    {"nr dynamic", "made", "nr.dynamic.onnx", "frame", "mos", 224, false},
-    {"nr fp32", "made", "nr.onnx", "frame", "mos", 224, false},
+    {"nr dynamic", "tiny", "nr_metric_v1.int8.onnx", "frame", "score", 224, false},
+    {"nr fp32", "tiny", "nr_metric_v1.onnx", "frame", "score", 224, true},
 };
 enum { N_LINES = sizeof(lines) / sizeof(lines[0]) };
 
