@@ -32,7 +32,7 @@ struct vd_calibrated {
 enum { VD_OPT_CALIBRATION = 1100, VD_OPT_FRAMES, VD_OPT_SEED, VD_OPT_SIZE, VD_OPT_PIX_FMT, VD_OPT_EQUALIZE };
 #define VD_CALIBRATE_OPTIONS \
     {"frames", required_argument, NULL, VD_OPT_FRAMES}, {"seed", required_argument, NULL, VD_OPT_SEED}, \
-    {"size", required_argument, NULL, VD_OPT_SIZE}, {"pix_fmt", required_argument, NULL, VD_OPT_PIX_FMT}, \
+    {"size", required_argument, NULL, VD_OPT_SIZE}, {"pix-fmt", required_argument, NULL, VD_OPT_PIX_FMT}, {"pix_fmt", required_argument, NULL, VD_OPT_PIX_FMT}, \
     {"equalize", required_argument, NULL, VD_OPT_EQUALIZE}, {"threads", required_argument, NULL, VD_OPT_THREADS}, \
     {"kernels", required_argument, NULL, VD_OPT_KERNELS}
 #define VD_CALIBRATE_HELP \
@@ -40,7 +40,7 @@ enum { VD_OPT_CALIBRATION = 1100, VD_OPT_FRAMES, VD_OPT_SEED, VD_OPT_SIZE, VD_OP
     "  --seed N              of that draw (default: 0)\n" \
     "  --size WxH            clips are raw samples of this size (default: y4m, .npy, .npz, and what\n" \
     "                        libavformat reads in builds with -Dlibav=enabled)\n" \
-    "  --pix_fmt FORMAT      of raw samples, as ffmpeg names it: gray (default), yuv420p, yuv420p10le, ...\n" \
+    "  --pix-fmt FORMAT      of raw samples, as ffmpeg names it: gray (default), yuv420p, yuv420p10le, ...\n" \
     "  --equalize on|off     cross-layer equalisation: channels of an activation are brought to one range by weights\n" \
     "                        before and behind it, the model stays the same function (default: off)\n" \
     "  --threads N           worker threads (default: as many as this process may use)\n" \

@@ -12,7 +12,7 @@
 static const char help[] =
     "Usage: vmaf-dnn calibrate MODEL SOURCE... -o RANGES.json [OPTION]...\n"
     "\n"
-    "Run the fp32 model on frames and write what its activations were: ranges and histograms, a few kilobytes that stand\n"
+    "Run the fp32 model on frames and write what its activations were: ranges and histograms, some 40 kilobytes that stand\n"
     "for the clips in 'quantize static --calibration RANGES.json'. A SOURCE is a clip (y4m, .npy and .npz arrays, raw\n"
     "samples, - for standard input), the word synthetic, or such a file that was made before: several are merged, and the\n"
     "result is what one run over all their clips gives, byte for byte. Memory does not grow with the number of frames.\n"

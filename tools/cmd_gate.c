@@ -138,6 +138,7 @@ static int parse(int argc, char **argv, struct job *j)
         {"degrade", no_argument, NULL, OPT_DEGRADE},
         {"size", required_argument, NULL, OPT_SIZE},
         {"pix-fmt", required_argument, NULL, OPT_PIX_FMT},
+        {"pix_fmt", required_argument, NULL, OPT_PIX_FMT},
         {"samples", required_argument, NULL, OPT_SAMPLES},
         {"seed", required_argument, NULL, OPT_SEED},
         {"budget", required_argument, NULL, OPT_BUDGET},

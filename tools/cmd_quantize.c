@@ -504,7 +504,7 @@ static int run_job(struct vd_quantize_job *j)
         print_report(j);
     say_signature(j);
     if (j->beside && !row_of(j))
-        vd_say(&vd_cmd_quantize, "%s has neither a registry row nor a sidecar, so that its int8 file is unpinned: any %s would be opened. "
+        vd_say(&vd_cmd_quantize, "%s has neither a registry row nor a sidecar, so that its int8 file is unpinned: %s runs by its own name alone. "
                "Pin it with a row that says quant_mode %s, sha256 %s and int8_sha256 %s", base_name(j->file.fp32_path),
                base_name(j->file.int8_path), vd_quant_mode_name(j->mode), j->file.sha256, j->sha256);
     return VD_EXIT_OK;

@@ -360,7 +360,7 @@ static int run_job(struct job *j)
     if (rc)
         return vd_report(rc);
     if (stat(j->folder, &st) || !S_ISDIR(st.st_mode))
-        return vd_usage(&vd_cmd_train, "-o %s: there is no such folder", j->folder);
+        return vd_usage(&vd_cmd_train, "-o %s: there is no such folder: make it first, mkdir -p %s", j->folder, j->folder);
     if ((rc = vd_train_paths(&j->path, j->folder, j->config.id, j->config.qat.on)))
         return vd_report(rc);
     const int code = confine(j);

@@ -27,7 +27,7 @@ static const char help[] =
     "  [ok]   ID mode=MODE sha256=... int8_sha256=...\n"
     "  [FAIL] ID: REASON\n"
     "\n"
-    "Exit code: 0 all right, 1 something is not, 2 usage, no registry, or no such model.\n"
+    "Exit code: 0 all right, 1 something is not, 2 usage, no registry, or no such model, 4 trusted keys that are none.\n"
     "\n"
     "Example:\n"
     "  vmaf-dnn verify learned_filter_v1\n";

@@ -118,9 +118,7 @@ static void allow_keys(struct vd_sandbox *s, const struct vd_run_opts *o)
     struct dirent *e;
     struct stat st;
 
-    if (vd_trusted_load(o->trusted_keys, &t) || !t.n)
-        return; /* opening the model says what is wrong with them */
-    if (dir && dir[0]) {
+    if (dir && dir[0]) { /* also where they are wrong: opening the model says in what */
         vd_sandbox_read(s, dir);
         DIR *d = opendir(dir);
         while (d && (e = readdir(d))) {
@@ -131,7 +129,7 @@ static void allow_keys(struct vd_sandbox *s, const struct vd_run_opts *o)
         if (d)
             closedir(d);
     }
-    if (!vd_seen_make(path)) {
+    if (!vd_trusted_load(o->trusted_keys, &t) && t.n && !vd_seen_make(path)) {
         vd_sandbox_write_folder(s, path);
         vd_sandbox_read(s, path);
     }

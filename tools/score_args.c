@@ -60,6 +60,7 @@ int vd_score_args(int argc, char **argv, struct vd_score_job *s)
         {"resize", required_argument, NULL, OPT_RESIZE},
         {"size", required_argument, NULL, OPT_SIZE},
         {"pix-fmt", required_argument, NULL, OPT_PIX_FMT},
+        {"pix_fmt", required_argument, NULL, OPT_PIX_FMT}, /* as ffmpeg spells it */
         {"force", no_argument, NULL, 'f'},
         {"quiet", no_argument, NULL, 'q'},
         VD_RUN_OPTIONS,

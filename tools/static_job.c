@@ -29,7 +29,7 @@ int vd_mark_nodes(const struct vd_onnx_model *m, const char *option, const char 
             if (!strcmp(label(&m->node[k]), name[i]) || (m->node[k].n_out && !strcmp(m->node[k].out[0], name[i])))
                 (*out)[k] = found = true;
         if (!found)
-            return vd_fail(EINVAL, "%s %s: the model has no such node; 'vmaf-dnn inspect' lists them", option, name[i]);
+            return vd_fail(EINVAL, "%s %s: the model has no such node; 'vmaf-dnn quantize dynamic' without it lists those that have weights", option, name[i]);
     }
     return 0;
 }

@@ -294,6 +294,9 @@ static int add_scores(struct vd_train_data *d, const char *csv, struct vd_progre
     if (!frame || !score)
         rc = vd_nomem(0);
     char *at = strchr((char *)data, '\n'); /* the header; data ends in a zero byte */
+    double first;
+    if (!rc && sscanf((char *)data, "%4095[^,\n],%*d,%lf", clip, &first) == 2)
+        rc = vd_fail(EBADMSG, "%s, line 1: a header is wanted there (file,frame,score), and this is a frame with its score", csv);
     while (!rc) {
         long f = 0;
         double v = 0;

@@ -267,6 +267,18 @@ def test_require_pinned(models, name):
     assert name == "gate" or not (models / "out").exists()
 
 
+def test_wrong_keys_are_named_inside_the_sandbox_too(signed):
+    """An empty folder, and one with junk beside a good key: the same words whether or not the command is confined."""
+    (signed / "none").mkdir()
+    shutil.copytree(signed / "keys", signed / "junk")
+    (signed / "junk/z.pub").write_text("junk")
+    for keys, words in (("none", "no trusted key in it"), ("junk", "z.pub: not a minisign public key")):
+        for argv in (("verify", "--all"), ("inspect", signed / "learned_filter_v1.onnx"), ("gate", "--all"), ("bench", signed / "learned_filter_v1.onnx")):
+            said = [command(*argv, "--registry", signed / "registry.json", "--trusted-keys", signed / keys, box, code=None) for box in ("--sandbox=auto", "--sandbox=off")]
+            text = [r.stdout.decode() + r.err for r in said]  # inspect prints what is wrong with a model among the rest
+            assert said[0].returncode == said[1].returncode != OK and words in text[0] and text[0] == text[1], (argv, text)
+
+
 def test_quantize_says_that_the_signature_is_gone(signed):
     r = command("quantize", "static", signed / PAIR[0], "-q", "--calibration", SOURCE / "model/tiny/calibration/learned_filter_v1.json")
     assert "sign it again" not in r.err  # the same bytes

@@ -183,6 +183,9 @@ def test_scores_of_windows(tmp_path):
         got.append(said[int(frame)])
     assert abs(np.corrcoef(want, got)[0, 1] - last["plcc"]) < 1e-4
     assert abs(np.sqrt(np.mean((np.array(want) - got) ** 2)) - last["rmse"]) < 1e-2
+    (tmp_path / "bare.csv").write_text("clip0.y4m,0,100\nclip0.y4m,1,90\n")
+    r = train("-o", out, config(tmp_path, **{**SCORE, "data": {**SCORE["data"], "train": [{"scores": "bare.csv"}]}}, id="bare"))
+    assert r.returncode == 4 and "bare.csv, line 1: a header is wanted" in r.stderr, r.stderr
     r = train("-o", out, config(tmp_path, **{**SCORE, "net": {"separable_score": {"stem": 8, "side": 64, "blocks": []}}}, id="large", resize="windows"))
     assert r.returncode == 4 and "64x48" in r.stderr and "windows of 64x64" in r.stderr, r.stderr
 
