@@ -67,7 +67,7 @@ static void *open_ort(const struct vd_work *w)
     check(ORT(ort_create_memory, ORT_CREATE_CPU_MEMORY_INFO)(ARENA_ALLOCATOR, DEFAULT_MEMORY, &e->memory));
     check(ORT(ort_create_tensor, ORT_CREATE_TENSOR_WITH_DATA)(e->memory, e->x, n * sizeof(float), shape, 4, FLOAT32, &e->in));
     check(ORT(ort_create_tensor, ORT_CREATE_TENSOR_WITH_DATA)(e->memory, e->y, n_out * sizeof(float), w->scalar ? one : shape,
-                                                              w->scalar ? 2 : 4, FLOAT32, &e->out));
+                                                              w->scalar ? 1 : 4, FLOAT32, &e->out));
     return e;
 }
 

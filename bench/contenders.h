@@ -12,7 +12,7 @@ struct vd_work {
     const char *in, *out; /* tensor names */
     int width, height;    /* input [1,1,height,width] */
     int threads;
-    bool scalar;          /* the output is [1,1], not a picture */
+    bool scalar;          /* the output is [1], not a picture */
     bool planes;          /* this project's only: 8-bit planes in and out */
     bool baseline;        /* this project's only: the fp32 file of a quantised model */
 };
