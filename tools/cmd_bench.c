@@ -50,14 +50,14 @@ static void drop(struct subject *b)
  * must look like something. One picture of the gate's, again and again. */
 static int fill_pictures(float *data, int64_t w, int64_t h, size_t n)
 {
-    const int tw = w < TILE ? (int)w : TILE, th = h < TILE ? (int)h : TILE;
-    float *tile = vd_malloc((size_t)tw * (size_t)th * sizeof(*tile));
+    const size_t bytes = (size_t)TILE * TILE * sizeof(float);
+    float *tile = vd_malloc(bytes); /* also for smaller ones: a picture has 16 samples a side at least */
 
     if (!tile)
-        return vd_nomem((size_t)tw * (size_t)th * sizeof(*tile));
-    vd_picture(tile, tw, th, PICTURE);
+        return vd_nomem(bytes);
+    vd_picture(tile, TILE, TILE, PICTURE);
     for (size_t i = 0; i < n; i++)
-        data[i] = tile[(int)(i / (size_t)w % (size_t)h % (size_t)th) * tw + (int)(i % (size_t)w % (size_t)tw)];
+        data[i] = tile[i / (size_t)w % (size_t)h % TILE * TILE + i % (size_t)w % TILE];
     vd_free(tile);
     return 0;
 }

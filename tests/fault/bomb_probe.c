@@ -99,7 +99,8 @@ static int archive(const char *path)
     static uint8_t piece[1 << 16];
     struct vd_zip z;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int rc = fd < 0 ? -errno : vd_zip_open(&z, fd, path);
+    const int open_rc = fd < 0 ? -errno : vd_zip_open(&z, fd, path);
+    int rc = open_rc;
     for (int i = 0; !rc && i < z.n; i++) {
         struct vd_zip_stream *s;
         rc = vd_zip_stream_open(&s, &z, &z.member[i]);
@@ -107,6 +108,8 @@ static int archive(const char *path)
             rc = vd_zip_read(s, piece, left < sizeof piece ? (size_t)left : sizeof piece);
         vd_zip_stream_close(s);
     }
+    if (open_rc == 0)
+        vd_zip_close(&z);
     return rc;
 }
 

@@ -291,7 +291,8 @@ def test_closed_descriptors(small, tmp_path):
 def test_signals_remove_the_temporary_file(sig, options, small, tmp_path):
     data = small[0]
     (tmp_path / "out").write_bytes(b"precious")
-    p = subprocess.Popen([BIN, *map(str, FILTER), "-f", *options, "-", "-o", tmp_path / "out"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    p = subprocess.Popen([BIN, *map(str, FILTER), "-f", *options, "-", "-o", tmp_path / "out"], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+                         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # nohup make test
     p.stdin.write(data[:-1])
     p.stdin.flush()
     until = time.monotonic() + 60
