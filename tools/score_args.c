@@ -103,7 +103,7 @@ int vd_score_args(int argc, char **argv, struct vd_score_job *s)
             s->resize = optarg;
             if (!strcmp(optarg, "area") || !strcmp(optarg, "windows"))
                 break;
-            if (!vd_parse_size(optarg, &s->windows.cols, &s->windows.rows) || s->windows.cols > MAX_WINDOWS || s->windows.rows > MAX_WINDOWS)
+            if (!vd_parse_size(optarg, &s->asked.cols, &s->asked.rows) || s->asked.cols > MAX_WINDOWS || s->asked.rows > MAX_WINDOWS)
                 return vd_usage(c, "--resize %s: area, windows, or COLUMNSxROWS of windows, 1 to %d each", optarg, MAX_WINDOWS);
             break;
         case OPT_SIZE:

@@ -29,7 +29,7 @@ struct vd_score_job {
     size_t slot_of[2];                 /* which input of the model a clip goes to */
     int model_w, model_h;              /* 0: any */
     bool cut;                          /* frames are not shrunk to that size: windows of it are cut out of them */
-    struct vd_windows windows;         /* as many */
+    struct vd_windows asked, windows;  /* as many: by --resize (0: as fit), and of the frame at hand */
     char resize_name[32];
     float *plane[2];                   /* clips brought to that size */
     vmaf_dnn_output *output;

@@ -126,14 +126,13 @@ static int count_windows(struct vd_score_job *s, int *n)
 {
     const struct vd_luma_clip *c = &s->clip[DIST];
     *n = 1;
-    if (!s->cut)
+    if (!s->cut || (c->w == s->model_w && c->h == s->model_h))
         return 0;
     const struct vd_windows fit = vd_windows_of(s->model_w, s->model_h, c->w, c->h);
     if (!fit.cols)
         return vd_fail(EINVAL, "%s is %dx%d, smaller than the windows of %dx%d that %s sees: --resize area enlarges it", c->name, c->w, c->h, s->model_w,
                        s->model_h, s->info.file);
-    if (!s->windows.cols)
-        s->windows = fit;
+    s->windows = s->asked.cols ? s->asked : fit;
     *n = s->windows.cols * s->windows.rows;
     snprintf(s->resize_name, sizeof(s->resize_name), "windows %dx%d", s->windows.cols, s->windows.rows);
     return 0;
