@@ -63,7 +63,7 @@ static const char help[] =
     "Printed is a table of the layers, and the size of both files. What counts is 'vmaf-dnn gate' afterwards.\n"
     "\n"
     "Examples:\n"
-    "  vmaf-dnn quantize dynamic model/tiny/learned_filter_x264_v1.onnx\n"
+    "  vmaf-dnn quantize dynamic model.onnx\n"
     "  vmaf-dnn quantize static model.onnx --calibration a.y4m --calibration b.y4m --frames 50 --budget 0.005\n"
     "\n"
     "Exit codes: 0 done, 1 nothing meets the budget, 2 usage or no such file, 3 a clip is broken, 4 the model was refused\n"
