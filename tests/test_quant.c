@@ -1,179 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The quantiser on models made here: the pattern, its names, its numbers, what is refused and what stays in fp32. */
-#include <errno.h>
-#include <float.h>
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "common/bytes.h"
-#include "common/file.h"
-#include "common/mem.h"
-#include "common/random.h"
-#include "common/status.h"
-#include "plan/plan.h"
-#include "quant/quant.h"
-#include "quant/weights.h"
-#include "trust/trust.h"
-
-/* --- models by hand */
-
-enum { MOST = 16 };
-struct made {
-    struct vd_onnx_model m;
-    struct vd_onnx_node node[MOST];
-    struct vd_onnx_tensor init[MOST];
-    struct vd_onnx_value in[4], out[4];
-    const char *name[MOST][2][5];
-    struct vd_onnx_attr attr[MOST][5];
-};
-
-static struct made *begin(void)
-{
-    struct made *t = calloc(1, sizeof *t);
-    assert_non_null(t);
-    t->m = (struct vd_onnx_model){.ir_version = 8, .opset = 17, .producer_name = "hand", .producer_version = "", .domain = "", .doc = "",
-                                  .graph_name = "g", .graph_doc = "", .node = t->node, .init = t->init, .in = t->in, .out = t->out};
-    return t;
-}
-
-static struct vd_onnx_value picture(const char *name, int rank, int64_t channels)
-{
-    struct vd_onnx_value v = {.name = name, .type = VD_F32, .rank = rank};
-    for (int i = 0; i < rank; i++)
-        v.dim[i] = i == 0 ? 1 : i == 1 ? channels : -1;
-    return v;
-}
-
-static void input(struct made *t, const char *name, int rank, int64_t channels) { t->in[t->m.n_in++] = picture(name, rank, channels); }
-static void output(struct made *t, const char *name, int rank, int64_t channels) { t->out[t->m.n_out++] = picture(name, rank, channels); }
-
-static void tensor(struct made *t, const char *name, int type, const void *data, int rank, int64_t d0, int64_t d1, int64_t d2, int64_t d3)
-{
-    const int64_t d[4] = {d0, d1, d2, d3};
-    struct vd_onnx_tensor *x = &t->init[t->m.n_init++];
-    *x = (struct vd_onnx_tensor){.name = name, .type = type, .rank = rank, .count = 1, .data = data};
-    for (int i = 0; i < rank; i++) {
-        x->dim[i] = d[i];
-        x->count *= (size_t)d[i];
-    }
-    x->size = x->count * vd_type_size(type);
-}
-
-static struct vd_onnx_node *op(struct made *t, const char *type, const char *name, const char *a, const char *b, const char *c, const char *y)
-{
-    const int i = t->m.n_node++;
-    const char **in = t->name[i][0], **out = t->name[i][1];
-    in[0] = a, in[1] = b, in[2] = c, out[0] = y;
-    t->node[i] = (struct vd_onnx_node){.name = name, .op_type = type, .in = in, .out = out, .n_in = c ? 3 : b ? 2 : a ? 1 : 0, .n_out = 1,
-                                       .attr = t->attr[i]};
-    return &t->node[i];
-}
-
-static void attr_i(struct made *t, struct vd_onnx_node *n, const char *name, int64_t v)
-{
-    t->attr[n - t->node][n->n_attr++] = (struct vd_onnx_attr){.name = name, .type = VD_ATTR_INT, .v.i = v};
-}
-
-static void attr_f(struct made *t, struct vd_onnx_node *n, const char *name, float v)
-{
-    t->attr[n - t->node][n->n_attr++] = (struct vd_onnx_attr){.name = name, .type = VD_ATTR_FLOAT, .v.f = v};
-}
-
-static const float ramp[64] = {
-    0.5f, -0.25f, 0.125f, 1.0f, -0.75f, 0.3f, -0.1f, 0.05f, 0.9f, -0.4f, 0.2f, 0.7f, -0.6f, 0.35f, -0.15f, 0.45f,
-    2.0f, -1.5f, 0.25f, 1.25f, -0.5f, 0.75f, -1.0f, 0.0f, 1.75f, -0.35f, 0.65f, 0.1f, -0.9f, 0.55f, -0.05f, 0.85f,
-    0.01f, 0.02f, -0.03f, 0.04f, -0.05f, 0.06f, -0.07f, 0.08f, 0.09f, -0.1f, 0.11f, -0.12f, 0.13f, 0.14f, -0.15f, 0.16f,
-    3.0f, -2.0f, 1.0f, -3.5f, 2.5f, 1.5f, -0.5f, 0.5f, 0.25f, -0.75f, 1.25f, -1.75f, 2.25f, -2.75f, 3.25f, -3.75f,
-};
-
-static const struct vd_quant_opts u8 = {.weight_type = VD_U8};
-
-/* x -> Conv 2 to 4 channels, 2x2, with bias -> y */
-static struct made *one_conv(void)
-{
-    struct made *t = begin();
-    input(t, "x", 4, 2);
-    output(t, "y", 4, 4);
-    tensor(t, "w", VD_F32, ramp, 4, 4, 2, 2, 2);
-    tensor(t, "b", VD_F32, ramp + 32, 1, 4, 0, 0, 0);
-    op(t, "Conv", "c", "x", "w", "b", "y");
-    return t;
-}
-
-/* Quantised, written, read as a session reads it. */
-struct done {
-    struct vd_onnx_model m;
-    struct vd_quant_report rep;
-    struct vd_buf bytes;
-};
-
-static void opens(const struct vd_buf *bytes)
-{
-    struct vd_onnx_model m = {0};
-    struct vd_graph g = {0};
-    struct vd_plan *p = NULL;
-    const struct vd_kernels *k;
-    if (vd_onnx_read(&m, bytes->data, bytes->size) || vd_graph_build(&g, &m) || vd_kernels_get("c", &k) || vd_plan_create(&p, &g, k, NULL))
-        fail_msg("%s", vd_reason());
-    vd_plan_free(p);
-    vd_graph_free(&g);
-    vd_onnx_free(&m);
-}
-
-static void quantize(struct made *t, const struct vd_quant_opts *o, struct done *d)
-{
-    *d = (struct done){0};
-    if (vd_quantize_dynamic(&t->m, o, &d->m, &d->rep))
-        fail_msg("%s", vd_reason());
-    assert_int_equal(vd_onnx_write(&d->m, &d->bytes), 0);
-    opens(&d->bytes);
-}
-
-static void finish(struct made *t, struct done *d)
-{
-    vd_free(d->bytes.data);
-    vd_onnx_free(&d->m);
-    free(t);
-}
-
-static void check_node(const struct vd_onnx_model *m, int i, const char *want)
-{
-    char have[512];
-    assert_in_range(i, 0, m->n_node - 1);
-    const struct vd_onnx_node *n = &m->node[i];
-    size_t at = (size_t)snprintf(have, sizeof have, "%s '%s':", n->op_type, n->name);
-    for (int k = 0; k < n->n_in; k++)
-        at += (size_t)snprintf(have + at, sizeof have - at, " %s", n->in[k]);
-    at += (size_t)snprintf(have + at, sizeof have - at, " ->");
-    for (int k = 0; k < n->n_out; k++)
-        at += (size_t)snprintf(have + at, sizeof have - at, " %s", n->out[k]);
-    assert_string_equal(have, want);
-}
-
-static const struct vd_onnx_tensor *init(const struct vd_onnx_model *m, const char *name, int type, int rank)
-{
-    const struct vd_onnx_tensor *t = vd_onnx_init(m, name);
-    if (!t)
-        fail_msg("no initialiser %s", name);
-    assert_int_equal(t->type, type);
-    assert_int_equal(t->rank, rank);
-    return t;
-}
-
-static int count_ops(const struct vd_onnx_model *m, const char *type)
-{
-    int n = 0;
-    for (int i = 0; i < m->n_node; i++)
-        n += !strcmp(m->node[i].op_type, type);
-    return n;
-}
+#include "quant_build.h"
 
 /* --- the pattern */
 
@@ -332,17 +159,6 @@ static void constant_nodes(void **state)
 
 /* --- MatMul and Gemm */
 
-static struct made *one_gemm(const char *c)
-{
-    struct made *t = begin();
-    t->in[t->m.n_in++] = (struct vd_onnx_value){.name = "x", .type = VD_F32, .rank = 2, .dim = {-1, 4}};
-    t->out[t->m.n_out++] = (struct vd_onnx_value){.name = "y", .type = VD_F32, .rank = 2, .dim = {-1, 3}};
-    tensor(t, "w", VD_F32, ramp, 2, 4, 3, 0, 0);
-    tensor(t, "b", VD_F32, ramp + 40, 1, 3, 0, 0, 0);
-    op(t, "Gemm", "fc", "x", "w", c, "y");
-    return t;
-}
-
 static void matmul(void **state)
 {
     (void)state;
@@ -490,75 +306,6 @@ static void half_a_step(void **state)
     }
 }
 
-/* --- refusals */
-
-static void refused(struct made *t, int err, const char *reason)
-{
-    struct vd_onnx_model m;
-    struct vd_quant_report rep;
-    assert_int_equal(vd_quantize_dynamic(&t->m, &u8, &m, &rep), -err);
-    if (!strstr(vd_reason(), reason))
-        fail_msg("'%s' is not in '%s'", reason, vd_reason());
-    assert_int_equal(m.n_node, 0);
-    assert_null(m.arena.blocks);
-    assert_null(rep.layer);
-    free(t);
-}
-
-static void refusals(void **state)
-{
-    (void)state;
-    static float bad[32];
-    struct made *t = one_conv();
-    t->node[0].op_type = "Relu";
-    t->node[0].n_in = 1;
-    refused(t, ENOTSUP, "nothing to quantise: no Conv, MatMul or Gemm");
-
-    t = one_conv();
-    t->m.opset = 10;
-    refused(t, ENOTSUP, "opset is 10, and DynamicQuantizeLinear came with opset 11: export it again with opset 11 or later");
-
-    static const char *const integer[] = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QuantizeLinear", "DequantizeLinear", "QLinearConv",
-                                          "QLinearMatMul", "com.microsoft:QLinearAdd"};
-    for (size_t i = 0; i < sizeof integer / sizeof *integer; i++) {
-        t = one_conv();
-        op(t, integer[i], "n", "y", NULL, NULL, "z");
-        refused(t, ENOTSUP, "already quantised: node n is");
-    }
-
-    t = one_gemm("b");
-    attr_i(t, &t->node[0], "transA", 1);
-    refused(t, ENOTSUP, "node fc (Gemm) stays in fp32 because transA is set");
-
-    const float worst[3] = {NAN, INFINITY, -INFINITY};
-    for (int i = 0; i < 3; i++) {
-        memcpy(bad, ramp, sizeof bad);
-        bad[31] = worst[i];
-        t = one_conv();
-        t->init[0].data = (const uint8_t *)bad;
-        refused(t, EBADMSG, "node c (Conv): weights w are not all finite");
-    }
-
-    t = one_conv();
-    t->init[0].dim[0] = 0, t->init[0].count = 0, t->init[0].size = 0;
-    refused(t, EBADMSG, "weights w have no elements");
-    t = one_conv();
-    t->init[0].rank = 2, t->init[0].dim[1] = 8;
-    refused(t, EBADMSG, "its weights need at least 3 dimensions");
-    t = one_conv();
-    t->init[1].dim[0] = 3, t->init[1].count = 3, t->init[1].size = 12;
-    refused(t, EBADMSG, "bias b is float32 of rank 1 with 3 elements, but there are 4 output channels");
-    t = one_conv();
-    t->node[0].n_in = 1;
-    refused(t, EBADMSG, "it must have 2 or 3 inputs and 1 output");
-    t = one_conv();
-    t->node[0].n_out = 0;
-    refused(t, EBADMSG, "it must have 2 or 3 inputs and 1 output");
-    t = one_gemm("b");
-    t->init[0].rank = 1, t->init[0].dim[0] = 12;
-    refused(t, EBADMSG, "its weights need 2 dimensions");
-}
-
 /* --- the whole model */
 
 static void meta(void **state)
@@ -631,46 +378,13 @@ static void files_in_the_tree(void **state)
     made_again("tests/data/dynamic/learned_filter_v1.onnx", "tests/data/dynamic/learned_filter_v1.int8.onnx", 3);
 }
 
-/* Every allocation fails once: -ENOMEM, an empty result, and no leak (the sanitizers look). */
-static void no_memory(void **state)
-{
-    (void)state;
-    for (int k = 0; k < 3; k++)
-        for (size_t at = 1;; at++) {
-            struct made *t = k == 2 ? one_gemm("b") : one_conv();
-            struct vd_onnx_model m;
-            struct vd_quant_report rep;
-            if (k == 1) {
-                t->in[t->m.n_in++] = (struct vd_onnx_value){.name = "late", .type = VD_F32, .rank = 1, .dim = {4}};
-                t->node[0].in[2] = "late";
-            } else if (k == 2) {
-                attr_f(t, &t->node[0], "alpha", 4);
-                attr_f(t, &t->node[0], "beta", 4);
-            }
-            vd_mem_fail_at(at, 0);
-            const int rc = vd_quantize_dynamic(&t->m, &u8, &m, &rep);
-            vd_mem_fail_at(0, 0);
-            if (rc) {
-                assert_int_equal(rc, -ENOMEM);
-                assert_null(m.arena.blocks);
-                assert_int_equal(m.n_node + m.n_init + rep.n_layer, 0);
-            } else {
-                assert_true(at > 1);
-                vd_onnx_free(&m);
-            }
-            free(t);
-            if (!rc)
-                break;
-        }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv_pattern), cmocka_unit_test(options), cmocka_unit_test(sharing), cmocka_unit_test(other_uses),
         cmocka_unit_test(constant_nodes), cmocka_unit_test(matmul), cmocka_unit_test(gemm), cmocka_unit_test(stays_in_fp32),
-        cmocka_unit_test(edge_numbers), cmocka_unit_test(half_a_step), cmocka_unit_test(refusals), cmocka_unit_test(meta),
-        cmocka_unit_test(files_in_the_tree), cmocka_unit_test(no_memory),
+        cmocka_unit_test(edge_numbers), cmocka_unit_test(half_a_step), cmocka_unit_test(meta),
+        cmocka_unit_test(files_in_the_tree),
     };
     return cmocka_run_group_tests_name("quant", tests, NULL, NULL);
 }

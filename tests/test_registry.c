@@ -3,33 +3,7 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
-#include "trust_files.h"
-
-int fsync(int fd);
-
-/* Takes precedence over libc's: no power cut follows, and tests should not wait for disks. */
-int fsync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
-static struct vd_registry reg;
-static const struct vd_trusted no_keys;
-static struct vd_sidecar side;
-
-static char *slurp(const char *path)
-{
-    static char buf[2][1 << 16];
-    static unsigned turn;
-    char *b = buf[turn++ % 2];
-    FILE *f = fopen(path, "rb");
-
-    assert_non_null(f);
-    b[fread(b, 1, sizeof buf[0] - 1, f)] = '\0';
-    fclose(f);
-    return b;
-}
+#include "registry_files.h"
 
 static void test_sha256(void **state)
 {

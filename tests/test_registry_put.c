@@ -1,22 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a trainer or a converter writes into registry and sidecar; numbers and sizes that the writers of both keep or refuse. */
 #include <errno.h>
-#include <unistd.h>
 
-#include "trust_files.h"
-
-int fsync(int fd);
-
-/* Takes precedence over libc's: no power cut follows, and tests should not wait for disks. */
-int fsync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
-static struct vd_registry reg;
-static const struct vd_trusted no_keys;
-static struct vd_sidecar side;
+#include "registry_files.h"
 
 static json_t *keys_of(const char *text)
 {
@@ -24,17 +10,6 @@ static json_t *keys_of(const char *text)
 
     assert_non_null(o);
     return o;
-}
-
-static char *slurp(const char *path)
-{
-    static char buf[2 << 20];
-    FILE *f = fopen(path, "rb");
-
-    assert_non_null(f);
-    buf[fread(buf, 1, sizeof buf - 1, f)] = '\0';
-    fclose(f);
-    return buf;
 }
 
 static void is(const char *path, const char *text) { assert_string_equal(slurp(path), text); }
