@@ -415,6 +415,18 @@ def test_the_filter_is_streams(tmp_path):
         assert r.returncode == 0 and f", {steps} steps," in r.stdout, r.stdout + r.stderr
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30], ids=str)
+def test_the_static_filter_goes_on_where_values_are_not_finite(tmp_path, value):
+    """As ONNX Runtime does, bit for bit; dynamic int8 fails there (tests/test_session.c)."""
+    x = rng_of(18).random((1, 1, 24, 24)).astype(np.float32)
+    x[0, 0, 12, 12] = value
+    name = os.path.join(os.environ["VMAF_DNN_SOURCE"], "model/tiny/learned_filter_v1.int8.onnx")
+    np.save(tmp_path / "x.npy", x)
+    r = subprocess.run([BIN, "run", name, "--in", f"degraded={tmp_path}/x.npy", "--out", f"filtered={tmp_path}/y.npy"], capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), ort.InferenceSession(name).run(None, {"degraded": x})[0])
+
+
 def test_weights_and_bias_from_the_graph(tmp_path):
     rng = rng_of(400)
     n = Net(rng)
