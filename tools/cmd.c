@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -267,6 +268,15 @@ void vd_session_line(const vmaf_dnn_session *s, char *dst, size_t size)
     }
     snprintf(dst, size, "%s (%s%s, %s), kernels %s, %d thread%s", i.id, i.quant_mode, i.baseline ? " baseline" : "",
              i.pinned ? "pinned" : "UNPINNED", i.kernels, i.threads, i.threads == 1 ? "" : "s");
+}
+
+char *vd_figure(char dst[VD_FIGURE], int digits, double v)
+{
+    if (isnan(v))
+        snprintf(dst, VD_FIGURE, "none");
+    else
+        snprintf(dst, VD_FIGURE, "%.*f", digits, v);
+    return dst;
 }
 
 bool vd_parse_size(const char *s, int *w, int *h)

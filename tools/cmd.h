@@ -88,6 +88,9 @@ int vd_refuse_model_files(const char *out, const struct vd_run_opts *o, const ch
 void vd_session_line(const vmaf_dnn_session *s, char *dst, size_t size);
 /* Decimal integer in lo..hi, nothing after it. */
 bool vd_parse_int(const char *s, long lo, long hi, long *out);
+/* v with so many digits behind the point, or "none" where it is not a number. Returns dst. */
+enum { VD_FIGURE = 32 };
+char *vd_figure(char dst[VD_FIGURE], int digits, double v);
 /* WIDTHxHEIGHT, each 1 to VD_MAX_SIDE. */
 enum { VD_MAX_SIDE = 1 << 16 };
 bool vd_parse_size(const char *s, int *w, int *h);

@@ -206,15 +206,28 @@ static int judge_bytes(struct job *j, int made, struct vd_buf *bytes, struct vd_
     return rc;
 }
 
+/* On standard error, with -q too: the exit code of a run that did what it was told stays 0. */
+static void warn_of_harm(const struct job *j, const struct vd_train_verdict *v)
+{
+    char why[256];
+    if (vd_train_harm(v, strcmp(j->config.kind, "nr"), why, sizeof(why)))
+        vd_say(&vd_cmd_train, "warning: %s%s does harm: %s. Do not use it. Train longer (optimiser.steps is %llu), on more pictures (data.train has %d), "
+               "or at another optimiser.rate: docs/training.md, \"When training ends in a warning\"", j->config.id, j->config.qat.on ? ".int8.onnx" : ".onnx",
+               why, (unsigned long long)j->config.opts.steps, j->train.n);
+}
+
+/* JSON has no NaN. */
+static json_t *figure(double v) { return isfinite(v) ? json_real(v) : json_null(); }
+
 static void say_verdict(const struct job *j, const char *what, const struct vd_train_verdict *v, bool best)
 {
-    char drop[48] = "";
+    char drop[48] = "", plcc[VD_FIGURE], srocc[VD_FIGURE];
     if (v->drop >= 0)
         snprintf(drop, sizeof(drop), "  drop %.6f", v->drop);
     if (strcmp(j->config.kind, "nr"))
         say(j, "%s  gain %+.3f dB (%+.2f to %+.2f)%s%s\n", what, v->gain, v->gain_min, v->gain_max, drop, best ? "  best" : "");
     else
-        say(j, "%s  PLCC %.4f  SROCC %.4f  RMSE %.3f%s%s\n", what, v->plcc, v->srocc, v->rmse, drop, best ? "  best" : "");
+        say(j, "%s  PLCC %s  SROCC %s  RMSE %.3f%s%s\n", what, vd_figure(plcc, 4, v->plcc), vd_figure(srocc, 4, v->srocc), v->rmse, drop, best ? "  best" : "");
 }
 
 /* The fp32 model and its static form, which training is to better. */
@@ -241,10 +254,10 @@ static int judge(struct job *j, double seconds)
     if (rc)
         return rc;
     const bool best = vd_trainer_judge(&j->trainer, v.score);
-    json_t *figures = strcmp(j->config.kind, "nr") ? json_pack("{s:f,s:f,s:f}", "gain_db", v.gain, "gain_min_db", v.gain_min, "gain_max_db", v.gain_max)
-                                                   : json_pack("{s:f,s:f,s:f}", "plcc", v.plcc, "srocc", v.srocc, "rmse", v.rmse);
+    json_t *figures = strcmp(j->config.kind, "nr") ? json_pack("{s:o,s:o,s:o}", "gain_db", figure(v.gain), "gain_min_db", figure(v.gain_min), "gain_max_db", figure(v.gain_max))
+                                                   : json_pack("{s:o,s:o,s:o}", "plcc", figure(v.plcc), "srocc", figure(v.srocc), "rmse", figure(v.rmse));
     if (v.drop >= 0)
-        json_object_set_new(figures, "drop", json_real(v.drop));
+        json_object_set_new(figures, "drop", figure(v.drop));
     snprintf(what, sizeof(what), "step %7llu", (unsigned long long)j->trainer.step);
     say_verdict(j, what, &v, best);
     return vd_train_log_add(&j->log, json_pack("{s:I,s:o,s:b,s:f}", "step", (json_int_t)j->trainer.step, "validation", figures, "best", best, "seconds", seconds));
@@ -348,13 +361,15 @@ static int finish_qat(struct job *j, const struct vd_train_export *e)
     say(j, "best at step %llu; whole validation pictures%s:\n", (unsigned long long)j->trainer.best_step, strcmp(j->config.kind, "nr") ? ", rounded to 8 bits" : "");
     for (int i = 0; i < VD_QAT_FORMS; i++)
         say_verdict(j, names[i], &v[i], false);
-    say(j, "%s, %s, %s, %s\n", j->path.int8, j->path.sidecar, j->path.card, j->path.curve);
+    say(j, "%s, %s, %s, %s, %s\n", j->path.int8, j->path.sidecar, j->path.card, j->path.log, j->path.curve);
+    warn_of_harm(j, &v[VD_QAT_TRAINED]);
     return VD_EXIT_OK;
 }
 
 static int run_job(struct job *j)
 {
     struct vd_train_verdict v;
+    char plcc[VD_FIGURE], srocc[VD_FIGURE];
     struct stat st;
     int rc = vd_train_config_load(j->config_path, &j->config);
     if (rc)
@@ -376,9 +391,10 @@ static int run_job(struct job *j)
     const struct vd_net_param *param = vd_net_table(j->net, &params);
     for (int i = 0; i < params; i++)
         weights += param[i].range ? 0 : param[i].count;
-    say(j, "%s: %zu weights; %d training and %d validation pictures%s; %llu steps of %d; kernels %s, %d threads\n", j->config.id,
-        weights, j->train.n, j->validation.n, j->train.too_small ? " (those smaller than a crop left out)" : "",
-        (unsigned long long)j->config.opts.steps, j->config.batch, j->kernels->name, vd_workers_count(j->workers));
+    say(j, "%s: %zu weights; %d training and %d validation picture%s%s; %llu step%s of %d; kernels %s, %d thread%s\n", j->config.id,
+        weights, j->train.n, j->validation.n, vd_s(j->validation.n), j->train.too_small ? " (those smaller than a crop left out)" : "",
+        (unsigned long long)j->config.opts.steps, vd_s((long long)j->config.opts.steps), j->config.batch, j->kernels->name, vd_workers_count(j->workers),
+        vd_s(vd_workers_count(j->workers)));
     if ((rc = train(j)))
         return vd_report(rc);
     const struct vd_train_export e = {.config = &j->config, .path = &j->path, .net = j->net, .trainer = &j->trainer, .train = &j->train,
@@ -391,9 +407,10 @@ static int run_job(struct job *j)
         say(j, "best at step %llu: whole validation pictures, rounded to 8 bits: %.2f dB degraded, %.2f dB filtered, gain %+.3f dB (%+.2f to %+.2f)\n",
             (unsigned long long)j->trainer.best_step, v.degraded, v.filtered, v.gain, v.gain_min, v.gain_max);
     else
-        say(j, "best at step %llu: PLCC %.4f, SROCC %.4f, RMSE %.3f on %d pictures\n", (unsigned long long)j->trainer.best_step, v.plcc, v.srocc,
-            v.rmse, v.n);
-    say(j, "%s, %s, %s, %s\n", j->path.onnx, j->path.sidecar, j->path.card, j->path.curve);
+        say(j, "best at step %llu: PLCC %s, SROCC %s, RMSE %.3f on %d picture%s\n", (unsigned long long)j->trainer.best_step, vd_figure(plcc, 4, v.plcc),
+            vd_figure(srocc, 4, v.srocc), v.rmse, v.n, vd_s(v.n));
+    say(j, "%s, %s, %s, %s, %s\n", j->path.onnx, j->path.sidecar, j->path.card, j->path.log, j->path.curve);
+    warn_of_harm(j, &v);
     return VD_EXIT_OK;
 }
 
@@ -449,8 +466,9 @@ const struct vd_cmd vd_cmd_train = {
     .help = "Usage: vmaf-dnn train [OPTION]... CONFIG.json\n"
             "\n"
             "Train the net that CONFIG.json describes (docs/training.md has every key) and write ID.onnx, its sidecar\n"
-            "ID.json, a model card ID.md, the log ID.train.jsonl and the curve ID.loss.svg; where the folder has a\n"
-            "registry.json, the model's row in it too. What is written is the best of all validations, not the last.\n"
+            "ID.json, a model card ID.md, the log ID.train.jsonl, the curve ID.loss.svg and ID.checkpoint; where the\n"
+            "folder has a registry.json, the model's row in it too. What is written is the best of all validations, not\n"
+            "the last; a warning says so when even that does harm.\n"
             "A run that was stopped goes on from ID.checkpoint when the same command is given again, and ends in the\n"
             "same bytes as one that was not. The result does not depend on the number of threads. Paths in CONFIG.json\n"
             "are relative to the folder that it is in.\n"
@@ -468,7 +486,7 @@ const struct vd_cmd vd_cmd_train = {
             "  --sandbox=MODE      reach no other files, programs or network: auto, require, off\n"
             "  -q, --quiet         print nothing but errors and warnings\n"
             "\n"
-            "Exit codes: 0 done, 2 usage, a file that is not there, or a checkpoint of another run, 3 a clip that is\n"
+            "Exit codes: 0 done (also with such a warning), 2 usage, a file that is not there, or a checkpoint of another run, 3 a clip that is\n"
             "broken, 4 a configuration or a model that was refused, 5 no room or no memory.\n"
             "\n"
             "Examples:\n"

@@ -34,12 +34,13 @@ int vd_train_draw(const struct vd_train_log *l, const struct vd_train_config *c,
 /* A line about the figures, for notes. */
 static void figures(const struct vd_train_export *e, const struct vd_train_verdict *v, char *dst, size_t size)
 {
+    char plcc[VD_FIGURE], srocc[VD_FIGURE];
     if (strcmp(e->config->kind, "nr"))
-        snprintf(dst, size, "Trained on %d pictures; on %d validation pictures PSNR %.2f dB degraded, %.2f dB filtered, mean gain %.3f dB.", e->train->n,
-                 v->n, v->degraded, v->filtered, v->gain);
+        snprintf(dst, size, "Trained on %d picture%s; on %d validation picture%s PSNR %.2f dB degraded, %.2f dB filtered, mean gain %.3f dB.", e->train->n,
+                 vd_s(e->train->n), v->n, vd_s(v->n), v->degraded, v->filtered, v->gain);
     else
-        snprintf(dst, size, "Trained on %d pictures; on %d validation pictures PLCC %.4f, SROCC %.4f, RMSE %.3f.", e->train->n, v->n, v->plcc, v->srocc,
-                 v->rmse);
+        snprintf(dst, size, "Trained on %d picture%s; on %d validation picture%s PLCC %s, SROCC %s, RMSE %.3f.", e->train->n, vd_s(e->train->n), v->n, vd_s(v->n), vd_figure(plcc, 4, v->plcc),
+                 vd_figure(srocc, 4, v->srocc), v->rmse);
 }
 
 static json_t *contract(const struct vd_onnx_value *v, int side, bool filter, bool input, bool windows)
@@ -98,10 +99,17 @@ static void put(struct vd_buf *b, const char *fmt, ...)
 
 static void put_sources(struct vd_buf *b, const char *what, const struct vd_train_source *s, int n, int pictures)
 {
-    put(b, "%s, %d pictures:\n\n", what, pictures);
+    put(b, "%s, %d picture%s:\n\n", what, pictures, vd_s(pictures));
     for (int i = 0; i < n; i++)
         put(b, "* `%s`%s%s%s\n", s[i].said[0], s[i].said[1] ? " with `" : "", s[i].said[1] ? s[i].said[1] : "", s[i].said[1] ? "`" : "");
     put(b, "\n");
+}
+
+static void put_harm(struct vd_buf *b, const struct vd_train_verdict *v, bool filter)
+{
+    char why[256];
+    if (vd_train_harm(v, filter, why, sizeof(why)))
+        put(b, "**Does harm**: %s.\n\n", why);
 }
 
 static int write_card(const struct vd_train_export *e, const struct vd_train_verdict *v, const char *sha256)
@@ -110,6 +118,7 @@ static int write_card(const struct vd_train_export *e, const struct vd_train_ver
     struct vd_buf b = {0};
     const json_t *last = json_array_get(e->log->lines, json_array_size(e->log->lines) - 1);
     const bool filter = strcmp(c->kind, "nr");
+    char plcc[VD_FIGURE], srocc[VD_FIGURE];
 
     put(&b, "# %s\n\n%s\n\nWritten by `vmaf-dnn train`; figures are measured, on data that training has not seen.\n\n", c->id,
         c->description ? c->description : filter ? "A luma filter." : "A score of a picture, without a reference.");
@@ -130,7 +139,9 @@ static int write_card(const struct vd_train_export *e, const struct vd_train_ver
         put(&b, "| whole validation pictures, 8 bits | mean | least | most |\n|---|---|---|---|\n| PSNR degraded, dB | %.2f | | |\n| PSNR filtered, dB | %.2f | | |\n"
                 "| gain, dB | %.3f | %.3f | %.3f |\n\n", v->degraded, v->filtered, v->gain, v->gain_min, v->gain_max);
     else
-        put(&b, "| validation | |\n|---|---|\n| PLCC | %.4f |\n| SROCC | %.4f |\n| RMSE | %.3f |\n\n", v->plcc, v->srocc, v->rmse);
+        put(&b, "| validation | |\n|---|---|\n| PLCC | %s |\n| SROCC | %s |\n| RMSE | %.3f |\n\n", vd_figure(plcc, 4, v->plcc), vd_figure(srocc, 4, v->srocc),
+            v->rmse);
+    put_harm(&b, v, filter);
     put(&b, "## Limits\n\n%s\n", filter ? "Made for the damage above: on clean pictures, and on other damage, it may do harm. Measure before use: `vmaf-dnn gate --clip`."
                                       : "Made for clips like those above. A score is of one frame; frames are brought to the model's size by area.");
     const int rc = b.bad ? vd_nomem(b.size) : vd_file_write(e->path->card, b.data, b.size);
@@ -218,13 +229,14 @@ static void put_figures(struct vd_buf *b, const struct vd_train_verdict v[VD_QAT
     put(b, filter ? "| whole validation pictures, 8 bits | gain, dB | least | most | loss, dB | drop |\n|---|---|---|---|---|---|\n"
                   : "| validation | PLCC | SROCC | RMSE | drop |\n|---|---|---|---|---|\n");
     for (int i = 0; i < VD_QAT_FORMS; i++) {
-        put(b, filter ? "| %s | %.3f | %.3f | %.3f | " : "| %s | %.4f | %.4f | %.3f | ", names[i], filter ? v[i].gain : v[i].plcc, filter ? v[i].gain_min : v[i].srocc,
-            filter ? v[i].gain_max : v[i].rmse);
+        char x[2][VD_FIGURE];
+        put(b, "| %s | %s | %s | %.3f | ", names[i], vd_figure(x[0], filter ? 3 : 4, filter ? v[i].gain : v[i].plcc),
+            vd_figure(x[1], filter ? 3 : 4, filter ? v[i].gain_min : v[i].srocc), filter ? v[i].gain_max : v[i].rmse);
         if (filter)
             put(b, i ? "%.3f | " : " | ", v[0].gain - v[i].gain);
-        put(b, i ? "%.6f |\n" : " |\n", v[i].drop);
+        put(b, i ? "%s |\n" : " |\n", vd_figure(x[0], 6, v[i].drop));
     }
-    put(b, "\nDrop is 1 - PLCC of the output against the fp32 model's. What counts is `vmaf-dnn gate`.\n");
+    put(b, "\nDrop is 1 - PLCC of the output against the fp32 model's. What counts is `vmaf-dnn gate`.\n\n");
 }
 
 static int write_qat_card(const struct vd_train_qat_export *x, const struct vd_train_verdict v[VD_QAT_FORMS], const char *sha256)
@@ -245,6 +257,7 @@ static int write_qat_card(const struct vd_train_qat_export *x, const struct vd_t
     put_sources(&b, "Validation", c->validation, c->n_validation, x->e->validation->n);
     put(&b, "## Figures\n\n");
     put_figures(&b, v, strcmp(c->kind, "nr"));
+    put_harm(&b, &v[VD_QAT_TRAINED], strcmp(c->kind, "nr"));
     const int rc = b.bad ? vd_nomem(b.size) : vd_file_write(x->e->path->card, b.data, b.size);
     vd_free(b.data);
     return rc;
@@ -256,13 +269,13 @@ static int pin(const struct vd_train_qat_export *x, const char *sha256, const st
     const struct vd_train_paths *p = x->e->path;
     const bool have_sidecar = vd_file_is_regular(p->sidecar);
     struct vd_registry r = {0};
-    char notes[512], onnx[80];
+    char notes[512], onnx[80], said[3][VD_FIGURE];
     snprintf(onnx, sizeof(onnx), "%s.onnx", x->e->config->id);
     const struct vd_train_config *c = x->e->config;
     const bool filter = strcmp(c->kind, "nr");
-    snprintf(notes, sizeof(notes), "int8 by quantisation-aware training on %d pictures; on %d validation pictures %s %.3f in fp32, %.3f in int8, drop %.6f.",
-             x->e->train->n, v->n, filter ? "mean gain dB" : "PLCC", filter ? v[VD_QAT_FP32].gain : v[VD_QAT_FP32].plcc,
-             filter ? v[VD_QAT_TRAINED].gain : v[VD_QAT_TRAINED].plcc, v[VD_QAT_TRAINED].drop);
+    snprintf(notes, sizeof(notes), "int8 by quantisation-aware training on %d picture%s; on %d validation picture%s %s %s in fp32, %s in int8, drop %s.",
+             x->e->train->n, vd_s(x->e->train->n), v->n, vd_s(v->n), filter ? "mean gain dB" : "PLCC", vd_figure(said[0], 3, filter ? v[VD_QAT_FP32].gain : v[VD_QAT_FP32].plcc),
+             vd_figure(said[1], 3, filter ? v[VD_QAT_TRAINED].gain : v[VD_QAT_TRAINED].plcc), vd_figure(said[2], 6, v[VD_QAT_TRAINED].drop));
     json_t *shared = common_keys(x->e, x->model, x->q->source_sha256, sha256, notes), *own = shared ? sidecar(x->e, x->model, shared) : NULL;
     int rc = own ? 0 : vd_nomem(0);
     if (!rc)

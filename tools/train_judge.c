@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/mem.h"
@@ -169,4 +170,20 @@ int vd_train_judge(const struct vd_train_data *d, const uint8_t *bytes, size_t s
     vd_graph_free(&j.graph);
     vd_onnx_free(&j.model);
     return rc;
+}
+
+bool vd_train_harm(const struct vd_train_verdict *v, bool filter, char *dst, size_t size)
+{
+    const bool known = filter ? !isnan(v->gain) : isfinite(v->plcc) && isfinite(v->srocc), rises = v->plcc > 0 && v->srocc > 0;
+    if (filter ? v->gain > 0 : known && rises)
+        return false;
+    if (filter && known)
+        snprintf(dst, size, "pictures come out no nearer to the clean ones than they went in: a gain of %+.3f dB on %d validation picture%s", v->gain, v->n, vd_s(v->n));
+    else if (filter)
+        snprintf(dst, size, "its gain is no number: pictures that are as clean as the clean ones, or results that are not finite");
+    else if (known)
+        snprintf(dst, size, "it does not rise where the scores do: PLCC %.4f, SROCC %.4f on %d validation pictures", v->plcc, v->srocc, v->n);
+    else
+        snprintf(dst, size, "PLCC and SROCC are no numbers: it gives every validation picture the same score, or their labels are fewer than two different ones");
+    return true;
 }

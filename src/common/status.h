@@ -26,6 +26,9 @@ int vd_context(int rc, const char *fmt, ...) VD_PRINTF(2, 3);
 /* -ENOMEM with the usual line; bytes is what was asked for. */
 int vd_nomem(unsigned long long bytes);
 
+/* Of a plural: "%d frame%s", n, vd_s(n). */
+static inline const char *vd_s(long long n) { return n == 1 ? "" : "s"; }
+
 const char *vd_reason(void); /* "" when nothing failed on this thread */
 void vd_reason_clear(void);
 

@@ -190,6 +190,43 @@ def test_scores_of_windows(tmp_path):
     assert r.returncode == 4 and "64x48" in r.stderr and "windows of 64x64" in r.stderr, r.stderr
 
 
+def test_a_filter_that_does_harm_is_said(pictures):
+    """The exit code is that of a run that did what it was told; standard error says what came of it, with -q too, and nothing of a good one."""
+    out = folder(pictures, "out")
+    bad = {"optimiser": {"steps": 1, "warmup": 0, "rate": 0.3, "rate_end": 0.3, "clip_norm": 0}, "id": "bad"}
+    r = train("-q", "-o", out, config(pictures, **bad))
+    assert r.returncode == 0 and r.stdout == ""
+    gain = float(re.search(r"^vmaf-dnn train: warning: bad\.onnx does harm: .* a gain of ([+-][0-9.]+) dB on 3 validation pictures\. "
+                           r".*optimiser\.steps is 1\).*data\.train has 6\).*docs/training\.md", r.stderr)[1])
+    assert gain <= 0
+    card = (out / "bad.md").read_text()
+    assert f"| gain, dB | {gain:.3f} |" in card and "**Does harm**" in card
+    assert "## When training ends in a warning" in (SOURCE / "docs/training.md").read_text()
+    r = train("-o", out, config(pictures))
+    assert r.returncode == 0 and "warning" not in r.stderr and "harm**" not in (out / "tiny_filter.md").read_text()
+    help = train("--help").stdout
+    for path in out.glob("tiny_filter.*"):
+        assert path.name.replace("tiny_filter", "ID") in help, path.name
+    assert str(out / "tiny_filter.train.jsonl") in r.stdout
+
+
+def test_a_score_that_does_harm_is_said(tmp_path):
+    """Labels that fall where those of training rise; and labels that are all the same, of which nothing can be said."""
+    blurred_clips(tmp_path)
+    rows = [line.split(",") for line in (tmp_path / "validation.csv").read_text().splitlines()[1:]]
+    (tmp_path / "against.csv").write_text("file,frame,score\n" + "".join(f"{c},{f},{130 - float(s)}\n" for c, f, s in rows))
+    (tmp_path / "same.csv").write_text("file,frame,score\n" + "".join(f"{c},{f},50\n" for c, f, s in rows))
+    out = folder(tmp_path, "out")
+    for name, words in (("against", r"PLCC -0\.\d{4}, SROCC -0\.\d{4} on 32 validation pictures"), ("same", "PLCC and SROCC are no numbers")):
+        c = {**SCORE, "data": {**SCORE["data"], "validation": [{"scores": f"{name}.csv"}]}, "optimiser": {"steps": 300, "rate": 5e-3}, "validate_every": 100}
+        r = train("-o", out, config(tmp_path, **c, id=name))
+        assert r.returncode == 0, r.stderr
+        assert re.search(rf"^vmaf-dnn train: warning: {name}\.onnx does harm: .*{words}", r.stderr), r.stderr
+    last = [json.loads(line) for line in (out / "same.train.jsonl").read_text().splitlines()][-1]["validation"]
+    assert last["plcc"] is None and last["srocc"] is None and last["rmse"] > 0
+    assert "nan" not in r.stdout.lower() and "nan" not in (out / "same.md").read_text()
+
+
 def test_fine_tuning_begins_with_a_model(pictures):
     out = folder(pictures, "out")
     c = config(pictures, id="tuned", net={"from": str(SOURCE / "model/tiny/learned_filter_v1.onnx")},
