@@ -185,8 +185,11 @@ void vd_chart_scatter(struct vd_buf *b, const struct vd_cell *c, int id)
     p.y_lo = p.x_lo;
     p.y_hi = p.x_hi;
     snprintf(name, sizeof name, "scatter%d", id);
-    snprintf(text, sizeof text, "PLCC %.6f, slope %.4f, offset %+.4g. The closer the points to the dashed line, where int8 is fp32, the better.", c->plcc,
-             c->slope, c->offset);
+    if (isnan(c->plcc))
+        snprintf(text, sizeof text, "An output is constant, or not finite. The closer the points to the dashed line, where int8 is fp32, the better.");
+    else
+        snprintf(text, sizeof text, "PLCC %.6f, slope %.4f, offset %+.4g. The closer the points to the dashed line, where int8 is fp32, the better.", c->plcc,
+                 c->slope, c->offset);
     begin(b, name, SIZE, "int8 output against fp32 output", text);
     axes(b, &p, "int8");
     points(b, &p, c, false);

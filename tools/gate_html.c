@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd.h"
 #include "common/mem.h"
 #include "common/status.h"
 #include "gate/bound.h"
@@ -50,6 +51,7 @@ static void foot(struct vd_buf *b) { vd_put_str(b, "</tbody></table></div>"); }
 
 static void top(struct vd_buf *b, const struct vd_gate_result *r)
 {
+    char x[2][VD_FIGURE];
     vd_put_str(b, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
                   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
                   "<meta name=\"color-scheme\" content=\"light dark\"><link rel=\"icon\" href=\"data:,\"><title>");
@@ -61,8 +63,8 @@ static void top(struct vd_buf *b, const struct vd_gate_result *r)
                   "<line class=\"hatch\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"4\"/></pattern></defs></svg><main><header><h1>");
     vd_html_text(b, r->id);
     vd_html(b, "</h1><span class=\"verdict %s\">%s %s</span>", class_of(r->verdict), mark_of(r->verdict), vd_verdict_name(r->verdict));
-    vd_html(b, "<p class=\"soft\">Is the int8 file (quant_mode %s) as good as the fp32 file? On ADR-0174\xe2\x80\x99s 16 samples PLCC is %.6f: a drop of %.6f, "
-            "of %.4g that are allowed.</p>", r->mode, r->plcc, r->drop, r->budget);
+    vd_html(b, "<p class=\"soft\">Is the int8 file (quant_mode %s) as good as the fp32 file? On ADR-0174\xe2\x80\x99s 16 samples PLCC is %s: a drop of %s, "
+            "of %.4g that are allowed.</p>", r->mode, vd_figure(x[0], 6, r->plcc), vd_figure(x[1], 6, r->drop), r->budget);
     bool list = false;
     for (int v = VD_FAIL; v > VD_PASS; v--)
         for (int i = 0; i < r->n_rule; i++) {
@@ -271,11 +273,11 @@ static void frames(struct vd_buf *b, const struct vd_set *s, const struct vd_cel
 static void layers(struct vd_buf *b, const struct vd_explain *e)
 {
     static const char *const columns[] = {"<layer", "<int8 operator", "drop of output", "SQNR alone", "SQNR as it runs", "drop alone", "drop as it runs", "elements", NULL};
-    vd_html(b, "<h2>What each layer costs</h2><p class=\"soft\">Measured on %d samples. Alone: the layer gets what the fp32 graph gives it, so that the error is its own. As it "
+    vd_html(b, "<h2>What each layer costs</h2><p class=\"soft\">Measured on %d sample%s. Alone: the layer gets what the fp32 graph gives it, so that the error is its own. As it "
             "runs: in the int8 model, with the errors of all before it. The longer a bar, the better.</p><div class=\"card\">"
             "<ul class=\"key\"><li><svg viewBox=\"0 0 30 14\" aria-hidden=\"true\"><rect class=\"alone\" width=\"30\" height=\"14\" rx=\"2\"/></svg>alone (solid)</li>"
             "<li><svg viewBox=\"0 0 30 14\" aria-hidden=\"true\"><rect class=\"runs\" x=\"1\" y=\"1\" width=\"28\" height=\"12\" rx=\"2\"/></svg>as it runs (hatched)</li></ul>",
-            e->n_sample);
+            e->n_sample, vd_s(e->n_sample));
     vd_chart_sqnr(b, e);
     vd_put_str(b, "</div><p class=\"soft\">Dearest first. Drop of output: 1 - PLCC of the model\xe2\x80\x99s outputs when this layer alone is int8 and everything else fp32.</p>");
     head(b, "Layers, dearest first", columns);
@@ -319,7 +321,10 @@ static void scatter(struct vd_buf *b, const struct vd_set *s, const struct vd_ce
     vd_html_text(b, c->output);
     vd_put_str(b, "</code> on ");
     vd_html_text(b, s->name);
-    vd_html(b, ". PLCC %.6f sees how near the points are to a line; slope %.4f and offset %+.4g say which line it is.</p>", c->plcc, c->slope, c->offset);
+    if (isnan(c->plcc))
+        vd_put_str(b, ". There is no line through the points: an output is constant, or not finite.</p>");
+    else
+        vd_html(b, ". PLCC %.6f sees how near the points are to a line; slope %.4f and offset %+.4g say which line it is.</p>", c->plcc, c->slope, c->offset);
     vd_put_str(b, "<div class=\"card\"><ul class=\"key\"><li><svg viewBox=\"0 0 30 14\" aria-hidden=\"true\"><line class=\"same\" x1=\"0\" x2=\"30\" y1=\"8\" y2=\"8\"/></svg>"
                   "int8 is fp32 (dashed)</li><li><svg viewBox=\"0 0 30 14\" aria-hidden=\"true\"><line class=\"fit\" x1=\"0\" x2=\"30\" y1=\"8\" y2=\"8\"/></svg>least squares (solid)</li></ul>");
     vd_put_str(b, "<div class=\"cols\">");
@@ -355,6 +360,6 @@ int vd_gate_html(struct vd_buf *b, const struct vd_gate_result *r, const struct 
     vd_put_str(b, "</code><br>int8 <code>");
     vd_html_text(b, r->int8_sha256);
     vd_html(b, "</code><br>vmaf-dnn %s, kernels %s%s</p></main></body></html>\n", VMAF_DNN_VERSION, r->kernels,
-            r->pinned ? ", both files pinned" : ", not pinned");
+            r->pinned ? ", both files pinned" : ", UNPINNED");
     return rc ? rc : b->bad ? vd_nomem(b->size) : 0;
 }

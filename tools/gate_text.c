@@ -3,15 +3,19 @@
 
 #include <math.h>
 
+#include "cmd.h"
+#include "common/status.h"
+#include "gate/bound.h"
+
 enum { MOST_REASONS = 12 };
 
 static void print_filter(FILE *f, const struct vd_set *s, const struct vd_cell *c)
 {
-    char name[VD_FRAME_NAME];
-    fprintf(f, "         int8 to fp32: PSNR=%.2f dB (least %.2f, %s)", c->psnr, c->psnr_least, vd_frame_name(name, s, c->psnr_frame));
+    char name[VD_FRAME_NAME], x[2][VD_FIGURE];
+    fprintf(f, "         int8 to fp32: PSNR=%s dB (least %s, %s)", vd_figure(x[0], 2, c->psnr), vd_figure(x[1], 2, c->psnr_least), vd_frame_name(name, s, c->psnr_frame));
     if (!isnan(c->ssim))
         fprintf(f, " SSIM=%.5f (least %.5f, %s)", c->ssim, c->ssim_least, vd_frame_name(name, s, c->ssim_frame));
-    fprintf(f, "\n         what it adds: PLCC=%.4f", vd_compare_plcc(&c->added));
+    fprintf(f, "\n         what it adds: PLCC=%s", vd_figure(x[0], 4, vd_compare_plcc(&c->added)));
     if (c->n_gain)
         fprintf(f, "; PSNR gain fp32=%+.3f dB int8=%+.3f dB (%+.3f dB; worst %+.3f, %s)", c->gain[0], c->gain[1], -c->gain_loss,
                -c->gain_loss_worst, vd_frame_name(name, s, c->gain_frame));
@@ -20,20 +24,23 @@ static void print_filter(FILE *f, const struct vd_set *s, const struct vd_cell *
 
 static void print_cell(FILE *f, const struct vd_gate_result *r, const struct vd_set *s, const struct vd_cell *c)
 {
-    char name[VD_FRAME_NAME];
+    char name[VD_FRAME_NAME], x[3][VD_FIGURE];
     if (s->kind == VD_SET_SOURCE)
         fprintf(f, "       %d of %s", s->n, s->name);
     else
         fprintf(f, "       %d %s", s->n, s->kind == VD_SET_NOISE ? "noise" : s->name);
     if (r->n_out > 1)
         fprintf(f, ", output %s", c->output);
-    fprintf(f, ": PLCC=%.6f drop=%.6f bound=%.6f worst_abs=%.4f\n", c->plcc, c->drop, c->upper, c->all.worst_abs);
-    fprintf(f, "         SROCC=%.6f RMSE=%.6f slope=%.4f offset=%+.6f; worst is %s\n", c->srocc, c->rmse, c->slope, c->offset,
-           vd_frame_name(name, s, c->worst));
+    fprintf(f, ": PLCC=%s drop=%s bound=%s", vd_figure(x[0], 6, c->plcc), vd_figure(x[1], 6, c->drop), vd_figure(x[2], 6, c->upper));
+    if (c->n < VD_BOUND_LEAST)
+        fprintf(f, " (INSUFFICIENT: %d sample%s, and %d are the least)", c->n, vd_s(c->n), VD_BOUND_LEAST);
+    fprintf(f, " worst_abs=%.4f\n         SROCC=%s RMSE=%s slope=%s", c->all.worst_abs, vd_figure(x[0], 6, c->srocc), vd_figure(x[1], 6, c->rmse),
+            vd_figure(x[2], 4, c->slope));
+    fprintf(f, " offset=%s%s; worst is %s\n", isnan(c->offset) || signbit(c->offset) ? "" : "+", vd_figure(x[0], 6, c->offset), vd_frame_name(name, s, c->worst));
     if (c->picture)
         print_filter(f, s, c);
     else if (s->realistic)
-        fprintf(f, "         error: mean %.6f, most %.6f (%s)\n", c->mean_abs, c->all.worst_abs, vd_frame_name(name, s, c->abs_frame));
+        fprintf(f, "         error: mean %s, most %.6f (%s)\n", vd_figure(x[0], 6, c->mean_abs), c->all.worst_abs, vd_frame_name(name, s, c->abs_frame));
 }
 
 static void print_reasons(FILE *f, const struct vd_gate_result *r)
@@ -47,24 +54,25 @@ static void print_reasons(FILE *f, const struct vd_gate_result *r)
                 fprintf(f, "       %s\n", r->rule[i].why);
         }
     if (said > MOST_REASONS)
-        fprintf(f, "       and %d reasons more; --json FILE has them all\n", said - MOST_REASONS);
+        fprintf(f, "       and %d reason%s more; --json FILE has them all\n", said - MOST_REASONS, vd_s(said - MOST_REASONS));
 }
 
 void vd_gate_print(FILE *f, const struct vd_gate_result *r, bool compat)
 {
     static const char *const from[] = {[VD_BUDGET_DEFAULT] = " (default budget)", [VD_BUDGET_REGISTRY] = "", [VD_BUDGET_GIVEN] = " (given budget)"};
+    char x[2][VD_FIGURE];
 
     if (r->skipped) {
         fprintf(f, "[skip] %s — quant_mode=fp32, no quantised model to gate\n", r->id);
         return;
     }
-    fprintf(f, "[%s] %-19s mode=%s PLCC=%.6f drop=%.6f budget=%.4f worst_abs=%.4f", vd_verdict_name(r->verdict), r->id, r->mode, r->plcc, r->drop,
-           r->budget, r->worst_abs);
+    fprintf(f, "[%s] %-19s mode=%s PLCC=%s drop=%s budget=%.4f worst_abs=%.4f", vd_verdict_name(r->verdict), r->id, r->mode,
+            isnan(r->plcc) && compat ? "nan" : vd_figure(x[0], 6, r->plcc), isnan(r->drop) && compat ? "nan" : vd_figure(x[1], 6, r->drop), r->budget, r->worst_abs);
     if (compat) {
         fputc('\n', f);
         return;
     }
-    fprintf(f, "%s%s\n", from[r->budget_from], r->pinned ? "" : " (unpinned: no registry row or sidecar)");
+    fprintf(f, "%s%s\n", from[r->budget_from], r->pinned ? "" : " (UNPINNED: no registry row or sidecar)");
     for (int i = 0; i < r->n_set; i++)
         for (size_t k = 0; r->set[i].n && k < r->n_out; k++)
             print_cell(f, r, &r->set[i], &r->set[i].cell[k]);
@@ -119,7 +127,7 @@ static void print_activations(FILE *f, const struct vd_explain *e)
 void vd_explain_print(FILE *f, const struct vd_explain *e, int most, bool all)
 {
     if (all)
-        fprintf(f, "       explained on %d sample%s:\n", e->n_sample, e->n_sample == 1 ? "" : "s");
+        fprintf(f, "       explained on %d sample%s:\n", e->n_sample, vd_s(e->n_sample));
     print_layers(f, e, most);
     if (all)
         print_activations(f, e);

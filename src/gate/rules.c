@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/status.h"
+#include "gate/bound.h"
 
 /* What holds where quant_gate says nothing; docs/formats.md has this table. */
 static const double slope_error = 0.05, srocc_drop = 0.05;
@@ -167,6 +168,20 @@ static bool sound(struct judge *j)
 
 static const char record_name[] = "the record's samples";
 
+static const char *how_more(const struct vd_set *s) { return s->kind == VD_SET_SOURCE ? "--frames N" : "--samples N"; }
+
+/* The distance from drop to bound falls with the root of the number of samples, so that about n ((bound - drop) / (budget - drop))^2 decide. */
+static const char *how_many(char *dst, size_t size, int n, double value, double upper, double budget)
+{
+    enum { FAR = 50, BEGIN = 10 }; /* times as many: so far a guess from n does not reach; what to begin with then */
+    const double wanted = ceil(n * pow((upper - value) / (budget - value), 2));
+    if (wanted <= (double)FAR * n)
+        snprintf(dst, size, ": about %.0f, by the spread of these", fmax(wanted, n + 1));
+    else
+        snprintf(dst, size, ": the drop of these is next to the budget; begin with %d", BEGIN * n);
+    return dst;
+}
+
 static void drop(struct judge *j, double value, double upper, int frame)
 {
     const double budget = j->r->budget;
@@ -182,12 +197,13 @@ static void drop(struct judge *j, double value, double upper, int frame)
             decide(j->r, &j->rc, at, VD_FAIL, "a drop%s of %.6f on %s is over the budget of %.4f; worst is %s", j->which, value, j->s->name,
                    budget, vd_frame_name(name, j->s, frame));
     } else if (j->output >= 0 && isnan(upper)) {
-        decide(j->r, &j->rc, at, VD_INSUFFICIENT, "a drop%s of %.6f on %s: %d sample%s cannot bound it; measure more", j->which, value,
-               j->s->name, j->s->n, j->s->n == 1 ? "" : "s");
+        decide(j->r, &j->rc, at, VD_INSUFFICIENT, "a drop%s of %.6f on %s: %d sample%s cannot bound it; %d are the least, and %d a good number: measure more "
+               "(%s)", j->which, value, j->s->name, j->s->n, vd_s(j->s->n), VD_BOUND_LEAST, VD_PICTURES, how_more(j->s));
     } else if (upper > budget) {
+        char some[96];
         decide(j->r, &j->rc, at, VD_INSUFFICIENT, "a drop%s of %.6f on %s is inside the budget of %.4f, but its 95 %% bound of %.6f is not: %d "
-               "samples cannot decide; measure more (%s)", j->which, value, j->s->name, budget, upper, j->s->n,
-               j->s->kind == VD_SET_SOURCE ? "--frames N" : "--samples N");
+               "samples cannot decide; measure more (%s)%s", j->which, value, j->s->name, budget, upper, j->s->n, how_more(j->s),
+               how_many(some, sizeof some, j->s->n, value, upper, budget));
     }
 }
 

@@ -21,7 +21,7 @@ TINY = SOURCE / "tests/data/dynamic"  # a dynamic file whose figures are known
 SHIPPED = SOURCE / "model/tiny"
 STEM = "learned_filter_v1"
 INSIDE, OVER, OTHER = 0, 1, 2
-LINE = re.compile(r"\[(PASS|FAIL|INSUFFICIENT)\] (\S+) +mode=(\w+) PLCC=(-?[\d.]+|-?nan) drop=(-?[\d.]+|-?nan) budget=(\d\.\d{4}) worst_abs=(\d+\.\d{4}|inf)"
+LINE = re.compile(r"\[(PASS|FAIL|INSUFFICIENT)\] (\S+) +mode=(\w+) PLCC=(-?[\d.]+|none|nan) drop=(-?[\d.]+|none|nan) budget=(\d\.\d{4}) worst_abs=(\d+\.\d{4}|inf)"
                   r"((?: \([^)]*\))*)")
 
 
@@ -158,7 +158,7 @@ def test_all_inputs_and_outputs(tmp_path):
     command("quantize", "dynamic", tmp_path / "m.onnx", "-q")
     r, lines = gate(tmp_path / "m.onnx")
     assert (lines["m"][4], lines["m"][5], lines["m"][7]) == record_gate(tmp_path / "m.onnx", tmp_path / "m.int8.onnx")
-    assert lines["m"][8] == " (default budget) (unpinned: no registry row or sidecar)" and lines["m"][6] == "0.0100"
+    assert lines["m"][8] == " (default budget) (UNPINNED: no registry row or sidecar)" and lines["m"][6] == "0.0100"
     assert "pictures" not in r.stdout  # the input is no picture
 
 
@@ -224,9 +224,12 @@ def test_constant_output(tiny):
     pin(tiny, int8_sha256=sha256(int8))
     r, _ = gate(tiny / f"{STEM}.onnx", "--budget", "1", "--json", "-", code=OVER, cwd=tiny)
     lines = {m[2]: m for m in map(LINE.match, r.stderr.splitlines()) if m}
-    assert lines[STEM][1] == "FAIL" and "nan" in lines[STEM][4] and "the int8 output is constant on the record's samples" in r.stderr
+    assert lines[STEM][1] == "FAIL" and lines[STEM][4] == lines[STEM][5] == "none" and "the int8 output is constant on the record's samples" in r.stderr
+    assert "UNPINNED" not in r.stderr and not re.search(r"\bnan\b", r.stdout + r.stderr, re.I)
     (j,) = json.loads(r.stdout)
     assert j["plcc"] is None and j["verdict"] == "fail"
+    _, lines = gate(tiny / f"{STEM}.onnx", "--budget", "1", "--compat", code=OVER)
+    assert lines[STEM][4] == lines[STEM][5] == "nan"  # as Python prints it
 
 
 def test_not_finite_output(tmp_path):
@@ -238,6 +241,7 @@ def test_not_finite_output(tmp_path):
     change(tmp_path / "m.int8.onnx", lambda graph, init: fill(init["d"], 0))
     r, lines = gate(tmp_path / "m.onnx", "--budget", "1", code=OVER)
     assert lines["m"][1] == "FAIL" and lines["m"][7] == "inf" and "the int8 output is not finite on the record's samples" in r.stdout
+    assert not re.search(r"\bnan\b", r.stdout, re.I)
 
 
 def test_budgets(tiny):

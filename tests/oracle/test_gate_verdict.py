@@ -405,14 +405,32 @@ def test_too_few_samples(tmp_path):
     gate(tmp_path / "m.onnx", "--budget", budget, "--compat")
     r = gate(tmp_path / "m.onnx", "--budget", budget, code=NO)
     assert r.stdout.startswith("[INSUFFICIENT] m ") and "16 samples cannot decide; measure more (--samples N)" in r.stdout
+    # The number that it says: n times the square of how much shorter the bound has to be.
+    for share in (0.9, 0.5, 0.2):
+        r = gate(tmp_path / "m.onnx", "--budget", noise["drop"] + share * (noise["drop_upper_95"] - noise["drop"]), code=NO)
+        said = int(re.search(r"measure more \(--samples N\): about (\d+), by the spread of these", r.stdout)[1])
+        assert abs(said - 16 / share ** 2) <= 1
+    r = gate(tmp_path / "m.onnx", "--budget", noise["drop"] * 1.0001, code=NO)
+    assert "the drop of these is next to the budget; begin with 160" in r.stdout
     r = gate(tmp_path / "m.onnx", "--budget", budget, "--samples", 400)
     assert "noise: PLCC" in r.stdout and "cannot decide" not in r.stdout
 
 
 def test_two_frames_are_too_few(tmp_path, small):
     y4m(tmp_path / "c.y4m", pictures(2, 32, 32, 1))
+    r = gate(small, "--clip", tmp_path / "c.y4m", "--json", tmp_path / "two.json", "--html", tmp_path / "two.html", code=NO)
+    assert r.stdout.startswith("[INSUFFICIENT]")
+    assert "2 samples cannot bound it; 3 are the least, and 12 a good number: measure more (--frames N)" in r.stdout
+    assert re.search(r"2 of \S*c\.y4m: PLCC=0\.\d{6} drop=0\.\d{6} bound=none \(INSUFFICIENT: 2 samples, and 3 are the least\)", r.stdout)
+    j = json.loads((tmp_path / "two.json").read_text(), parse_constant=lambda word: pytest.fail(word))
+    (source,) = (s for s in j[0]["sets"] if s["kind"] == "source")
+    assert source["count"] == 2 and source["outputs"][0]["drop_upper_95"] is None
+    assert not re.search(r"\bnan\b", r.stdout + (tmp_path / "two.html").read_text(), re.I)
+    y4m(tmp_path / "c.y4m", pictures(1, 32, 32, 1))
     r = gate(small, "--clip", tmp_path / "c.y4m", code=NO)
-    assert r.stdout.startswith("[INSUFFICIENT]") and "2 samples cannot bound it" in r.stdout
+    assert "1 sample cannot bound it" in r.stdout and "(INSUFFICIENT: 1 sample, and 3" in r.stdout
+    y4m(tmp_path / "c.y4m", pictures(3, 32, 32, 1))
+    assert "bound=0." in gate(small, "--clip", tmp_path / "c.y4m", code=None).stdout.split("c.y4m: ")[1]
 
 
 def test_one_output_of_two(tmp_path):
