@@ -9,6 +9,7 @@
 #include "common/mem.h"
 #include "common/status.h"
 #include "graph/graph.h"
+#include "model_parts.h"
 #include "plan/plan.h"
 #include "trust/trust.h"
 
@@ -18,6 +19,7 @@ enum { DEFAULT_W = 1280, DEFAULT_H = 720 };
 
 struct inspect {
     int w, h;
+    bool layers;
     struct vd_run_opts run;
 };
 
@@ -53,14 +55,20 @@ static void print_operators(const struct vd_onnx_model *m)
     printf("%s\n", m->n_node ? "" : "none");
 }
 
-static void print_weights(const struct vd_onnx_model *m)
+static int print_weights(const struct vd_onnx_model *m, bool layers)
 {
-    size_t count = 0, bytes = 0;
-    for (int i = 0; i < m->n_init; i++) {
-        count += m->init[i].count;
-        bytes += m->init[i].size;
-    }
-    printf("weights    %zu in %d tensors, %zu bytes\n", count, m->n_init, bytes);
+    struct vd_parts p;
+    const int rc = vd_parts_find(&p, m);
+    if (rc)
+        return rc;
+    printf("weights    %zu in %d tensor%s, %zu bytes\n", p.weights, p.weight_tensors, vd_s(p.weight_tensors), p.weight_bytes);
+    if (p.constant_tensors)
+        printf("constants  %zu in %d tensor%s, %zu bytes: bounds, shapes, scales, zero points\n", p.constants, p.constant_tensors, vd_s(p.constant_tensors),
+               p.constant_bytes);
+    if (layers)
+        vd_parts_print(&p, m);
+    vd_parts_free(&p);
+    return 0;
 }
 
 /* The lines of a refusal; the reason that building gave comes first where no line is that one. */
@@ -133,9 +141,9 @@ static int print_cost(const struct vd_onnx_model *m, struct vd_graph *g, const s
                 printf("%s%" PRId64, d ? "," : "", shape[i].dim[d]);
             printf("]");
         }
-        printf(": %.3f GMAC, %d steps, %.1f MB of tensors, %.1f MB of scratch for %d threads, %.1f kB of packed weights\n",
-               (double)info.macs / 1e9, info.steps, (double)(info.arena_bytes - info.scratch_bytes) / 1e6, (double)info.scratch_bytes / 1e6,
-               vd_workers_count(workers), (double)info.packed_bytes / 1e3);
+        printf(": %.3f GMAC, %d step%s, %.1f MB of tensors, %.1f MB of scratch for %d thread%s, %.1f kB of packed weights\n",
+               (double)info.macs / 1e9, info.steps, vd_s(info.steps), (double)(info.arena_bytes - info.scratch_bytes) / 1e6, (double)info.scratch_bytes / 1e6,
+               vd_workers_count(workers), vd_s(vd_workers_count(workers)), (double)info.packed_bytes / 1e3);
     }
     vd_plan_free(plan);
     vd_workers_free(workers);
@@ -182,7 +190,10 @@ static int inspect_bytes(const char *path, const uint8_t *data, size_t size, con
     for (int i = 0; i < m.n_out; i++)
         print_value("output   ", &m.out[i]);
     print_operators(&m);
-    print_weights(&m);
+    if ((rc = print_weights(&m, o->layers))) {
+        printf("runs       no: %s\n", vd_reason());
+        goto done;
+    }
     if ((rc = vd_graph_build(&g, &m)) || (rc = print_cost(&m, &g, o)))
         print_refusals(&m, o);
     else
@@ -260,8 +271,9 @@ static void print_table(void)
 
 static int run(int argc, char **argv)
 {
-    enum { OPT_SIZE = 1, OPT_OPERATORS };
-    static const struct option longs[] = {{"size", required_argument, NULL, OPT_SIZE}, {"operators", no_argument, NULL, OPT_OPERATORS}, VD_RUN_OPTIONS, {NULL, 0, NULL, 0}};
+    enum { OPT_SIZE = 1, OPT_OPERATORS, OPT_LAYERS };
+    static const struct option longs[] = {{"size", required_argument, NULL, OPT_SIZE}, {"operators", no_argument, NULL, OPT_OPERATORS},
+                                          {"layers", no_argument, NULL, OPT_LAYERS}, VD_RUN_OPTIONS, {NULL, 0, NULL, 0}};
     struct inspect o = {.w = DEFAULT_W, .h = DEFAULT_H};
     for (int opt; (opt = vd_getopt(&vd_cmd_inspect, argc, argv, "", longs)) != -1;) {
         if (opt == '?')
@@ -270,9 +282,11 @@ static int run(int argc, char **argv)
             print_table();
             return VD_EXIT_OK;
         }
+        if (opt == OPT_LAYERS)
+            o.layers = true;
         if (opt == OPT_SIZE && !vd_parse_size(optarg, &o.w, &o.h))
             return vd_usage(&vd_cmd_inspect, "--size %s: give WIDTHxHEIGHT, each 1 to %d, as in 1920x1080", optarg, VD_MAX_SIDE);
-        if (opt != OPT_SIZE && vd_run_option(&vd_cmd_inspect, opt, optarg, &o.run) < 0)
+        if (opt >= VD_OPT_THREADS && vd_run_option(&vd_cmd_inspect, opt, optarg, &o.run) < 0)
             return VD_EXIT_USAGE;
     }
     if (optind == argc)
@@ -322,6 +336,8 @@ const struct vd_cmd vd_cmd_inspect = {
             "says which file opens when MODEL is given to another command, and whether its digest is on\n"
             "record. MODEL is the path of any .onnx file (that very file is looked at) or a registry id.\n"
             "\n"
+            "  --layers            each layer by the name that quantize's --exclude, --two-bytes and --tails know it by, with\n"
+            "                      its operator and weights\n"
             "  --operators         print the table of operators that run, and nothing else\n"
             "  --size WxH          picture size for the cost, where the model's is not fixed (1280x720)\n"
             VD_RUN_HELP

@@ -29,7 +29,8 @@ static const char help[] =
     "  -o FILE               write to FILE (- is standard output), and leave registry and sidecar alone\n"
     "                        (default: MODEL.int8.onnx)\n"
     "  --per-tensor          one scale for all weights of a layer (default: one for each output channel)\n"
-    "  --exclude NODE        leave it in fp32, by name or by its output's; again for more\n"
+    "  --exclude NODE        leave it in fp32, by name or by its output's ('vmaf-dnn inspect --layers' lists them);\n"
+    "                        again for more\n"
     "  --registry FILE       registry.json (default: beside the model)\n"
     VD_TRUST_HELP
     "  -f, --force           replace an output that is not the model's own int8 file\n"

@@ -11,13 +11,12 @@
 #include "common/mem.h"
 #include "common/status.h"
 #include "io/stream.h"
+#include "model_parts.h"
 #include "quant/budget.h"
 #include "quant_measure.h"
 #include "quantize_job.h"
 
 /* --- what the options name */
-
-static const char *label(const struct vd_onnx_node *n) { return *n->name ? n->name : n->n_out ? n->out[0] : n->op_type; }
 
 int vd_mark_nodes(const struct vd_onnx_model *m, const char *option, const char *const *name, int n, bool **out)
 {
@@ -26,10 +25,10 @@ int vd_mark_nodes(const struct vd_onnx_model *m, const char *option, const char 
     for (int i = 0; i < n; i++) {
         bool found = false;
         for (int k = 0; k < m->n_node; k++)
-            if (!strcmp(label(&m->node[k]), name[i]) || (m->node[k].n_out && !strcmp(m->node[k].out[0], name[i])))
+            if (!strcmp(vd_node_label(&m->node[k]), name[i]) || (m->node[k].n_out && !strcmp(m->node[k].out[0], name[i])))
                 (*out)[k] = found = true;
         if (!found)
-            return vd_fail(EINVAL, "%s %s: the model has no such node; 'vmaf-dnn quantize dynamic' without it lists those that have weights", option, name[i]);
+            return vd_fail(EINVAL, "%s %s: the model has no such node; 'vmaf-dnn inspect --layers MODEL' lists them", option, name[i]);
     }
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "common/file.h"
 #include "common/mem.h"
 #include "common/status.h"
+#include "model_parts.h"
 #include "session.h"
 #include "train_qat.h"
 
@@ -112,8 +113,12 @@ static void put_harm(struct vd_buf *b, const struct vd_train_verdict *v, bool fi
         put(b, "**Does harm**: %s.\n\n", why);
 }
 
-static int write_card(const struct vd_train_export *e, const struct vd_train_verdict *v, const char *sha256)
+static int write_card(const struct vd_train_export *e, const struct vd_train_verdict *v, const struct vd_onnx_model *m, const char *sha256)
 {
+    struct vd_parts parts;
+    const int found = vd_parts_find(&parts, m);
+    if (found)
+        return found;
     const struct vd_train_config *c = e->config;
     struct vd_buf b = {0};
     const json_t *last = json_array_get(e->log->lines, json_array_size(e->log->lines) - 1);
@@ -127,7 +132,7 @@ static int write_card(const struct vd_train_export *e, const struct vd_train_ver
                 "and no person's opinion is in it.\n\n");
     put(&b, "| | |\n|---|---|\n| sha256 | `%s` |\n| weights | %zu |\n| kind | %s |\n| licence | %s |\n| steps | %llu of %d samples; best at %llu |\n"
             "| time | %.0f s |\n| seed | %llu |\n\n",
-        sha256, vd_net_count(e->net), c->kind, c->license ? c->license : "not said", (unsigned long long)c->opts.steps, c->batch,
+        sha256, parts.weights, c->kind, c->license ? c->license : "not said", (unsigned long long)c->opts.steps, c->batch,
         (unsigned long long)e->trainer->best_step, json_number_value(json_object_get(last, "seconds")), (unsigned long long)c->seed);
     put(&b, "## Data\n\n");
     put_sources(&b, "Training", c->train, c->n_train, e->train->n);
@@ -145,6 +150,7 @@ static int write_card(const struct vd_train_export *e, const struct vd_train_ver
     put(&b, "## Limits\n\n%s\n", filter ? "Made for the damage above: on clean pictures, and on other damage, it may do harm. Measure before use: `vmaf-dnn gate --clip`."
                                       : "Made for clips like those above. A score is of one frame; frames are brought to the model's size by area.");
     const int rc = b.bad ? vd_nomem(b.size) : vd_file_write(e->path->card, b.data, b.size);
+    vd_parts_free(&parts);
     vd_free(b.data);
     return rc;
 }
@@ -168,7 +174,7 @@ int vd_train_export(const struct vd_train_export *e, struct vd_train_verdict *v)
         rc = vd_nomem(0);
         goto done;
     }
-    if ((rc = vd_file_write(e->path->onnx, bytes.data, bytes.size)) || (rc = vd_sidecar_put(e->path->sidecar, own)) || (rc = write_card(e, v, sha256)))
+    if ((rc = vd_file_write(e->path->onnx, bytes.data, bytes.size)) || (rc = vd_sidecar_put(e->path->sidecar, own)) || (rc = write_card(e, v, &m, sha256)))
         goto done;
     if (e->config->license)
         json_object_set_new(shared, "license", json_string(e->config->license));

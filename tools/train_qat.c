@@ -107,7 +107,7 @@ static int exclude(struct vd_train_qat *q, const struct vd_onnx_model *m)
             if (!strcmp(m->node[k].name, c->exclude[i]) || (m->node[k].n_out && !strcmp(m->node[k].out[0], c->exclude[i])))
                 q->fp32[k] = found = true;
         if (!found)
-            return vd_fail(EPERM, "qat.exclude: no node of the model is called %s, nor what it writes", c->exclude[i]);
+            return vd_fail(EPERM, "qat.exclude: no node of the model is called %s, nor what it writes: 'vmaf-dnn inspect --layers MODEL' lists them", c->exclude[i]);
     }
     return 0;
 }

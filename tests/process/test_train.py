@@ -159,7 +159,12 @@ def test_scores(tmp_path):
     score = ort.InferenceSession(str(out / "blurred.onnx")).run(None, {"frame": np.full((1, 1, 32, 32), 0.5, np.float32)})[0]
     assert score.shape == (1,)
     assert last["rmse"] < 40
-    assert "imitates that metric" in (out / "blurred.md").read_text()
+    card = (out / "blurred.md").read_text()
+    assert "imitates that metric" in card
+    # Weights of the file, where normalisations are folded: those that inspect counts.
+    said = int(re.search(r"^\| weights \| (\d+) \|$", card, re.M)[1])
+    assert said == sum(int(np.prod(i.dims)) for i in model.graph.initializer if i.name.rsplit(".", 1)[-1].endswith(("weight", "bias")))
+    assert f"weights    {said} in " in subprocess.run([BIN, "inspect", out / "blurred.onnx"], capture_output=True, text=True).stdout
 
 
 def test_scores_of_windows(tmp_path):
