@@ -22,6 +22,21 @@
 
 /* --- histograms */
 
+static struct vd_hist empty_hist(void)
+{
+    struct vd_hist h = {.count = calloc(VD_HIST_BINS, sizeof(uint64_t)), .room = VD_HIST_BINS};
+    assert_non_null(h.count);
+    return h;
+}
+
+static void assert_same_hist(const struct vd_hist *a, const struct vd_hist *b)
+{
+    assert_memory_equal(a->count, b->count, VD_HIST_BINS * sizeof(*a->count));
+    assert_true(a->n == b->n && a->covers == b->covers && a->exponent == b->exponent && a->n_bins == b->n_bins && a->first == b->first);
+    assert_memory_equal(&a->min, &b->min, sizeof(a->min));
+    assert_memory_equal(&a->max, &b->max, sizeof(a->max));
+}
+
 static void add_values(struct vd_hist *h, const float *v, size_t n)
 {
     uint64_t count[VD_HIST_BINS] = {0};
@@ -51,35 +66,35 @@ static void test_hist_merges(void **state)
     struct vd_rng r;
     vd_rng_seed(&r, 5);
     for (int round = 0; round < 200; round++) {
-        struct vd_hist *whole = calloc(1, sizeof(*whole)), *merged = calloc(1, sizeof(*merged)), *in_order = calloc(1, sizeof(*in_order));
+        struct vd_hist whole = empty_hist(), merged = empty_hist(), in_order = empty_hist();
         fill(&r, v, N, round % 4);
         if (round % 7 == 0)
             v[0] = -1e-42f; /* just under a bin's edge, whatever the width */
-        add_values(whole, v, N);
+        add_values(&whole, v, N);
         for (int p = PARTS - 1; p >= 0; p--) { /* the last part first */
-            struct vd_hist *part = calloc(1, sizeof(*part));
-            add_values(part, v + p * (N / PARTS), N / PARTS);
-            vd_hist_merge(merged, part);
-            free(part);
+            struct vd_hist part = empty_hist();
+            add_values(&part, v + p * (N / PARTS), N / PARTS);
+            vd_hist_merge(&merged, &part);
+            free(part.count);
         }
         for (int p = 0; p < PARTS; p++)
-            add_values(in_order, v + p * (N / PARTS), N / PARTS);
-        assert_memory_equal(whole, merged, sizeof(*whole));
-        assert_memory_equal(whole, in_order, sizeof(*whole));
-        assert_int_equal(whole->n, N);
+            add_values(&in_order, v + p * (N / PARTS), N / PARTS);
+        assert_same_hist(&whole, &merged);
+        assert_same_hist(&whole, &in_order);
+        assert_int_equal(whole.n, N);
         uint64_t sum = 0;
-        for (int i = 0; i < whole->n_bins; i++) {
+        for (int i = 0; i < whole.n_bins; i++) {
             uint64_t want = 0;
-            const double a = ldexp((double)(whole->first + i), whole->exponent), b = ldexp((double)(whole->first + i + 1), whole->exponent);
+            const double a = ldexp((double)(whole.first + i), whole.exponent), b = ldexp((double)(whole.first + i + 1), whole.exponent);
             for (int k = 0; k < N; k++)
                 want += (double)v[k] >= a && (double)v[k] < b;
-            assert_int_equal(whole->count[i], want);
+            assert_int_equal(whole.count[i], want);
             sum += want;
         }
         assert_int_equal(sum, N);
-        free(whole);
-        free(merged);
-        free(in_order);
+        free(whole.count);
+        free(merged.count);
+        free(in_order.count);
     }
 }
 
@@ -88,18 +103,19 @@ static void test_hist_of_one_value(void **state)
     (void)state;
     const float value[] = {0, 1, -1, 0.3f, 1e-40f, -3e38f, 3e38f};
     for (size_t i = 0; i < sizeof(value) / sizeof(*value); i++) {
-        struct vd_hist h = {0};
+        struct vd_hist h = empty_hist();
         add_values(&h, &value[i], 1);
         assert_int_equal(h.n_bins, 1);
         assert_int_equal(h.count[0], 1);
         assert_true(vd_hist_quantile(&h, 0.5) == (double)value[i]);
+        free(h.count);
     }
 }
 
 static void test_quantile(void **state)
 {
     (void)state;
-    struct vd_hist h = {0};
+    struct vd_hist h = empty_hist();
     float v[1000];
     for (int i = 0; i < 1000; i++)
         v[i] = (float)i / 1000;
@@ -108,6 +124,7 @@ static void test_quantile(void **state)
     for (int i = 1; i < 1000; i++)
         assert_true(fabs(vd_hist_quantile(&h, i / 1000.0) - i / 1000.0) <= width);
     assert_true(vd_hist_quantile(&h, 0) == 0 && vd_hist_quantile(&h, 1) == (double)v[999]);
+    free(h.count);
 }
 
 static void test_exact_sums(void **state)
@@ -135,7 +152,9 @@ static void test_exact_sums(void **state)
 
 static struct vd_calib_tensor tensor_of(const float *v, size_t n)
 {
-    struct vd_calib_tensor t = {.name = "t"};
+    static uint64_t count[VD_HIST_BINS];
+    struct vd_calib_tensor t = {.name = "t", .hist = {.count = count, .room = VD_HIST_BINS}};
+    memset(count, 0, sizeof(count));
     add_values(&t.hist, v, n);
     return t;
 }
@@ -248,6 +267,7 @@ static struct vd_calibration made(int seed, const char *source)
         c.tensor[t].channels = t ? 2 : 0;
         c.tensor[t].channel = vd_arena_array(&c.arena, 2, sizeof(*c.tensor[t].channel));
         fill(&r, v, 100, t ? 3 : 0);
+        assert_int_equal(vd_calib_counts(&c, &c.tensor[t]), 0);
         add_values(&c.tensor[t].hist, v, 100);
         vd_exact_add(&c.tensor[t].frame_min, (double)v[0]);
         vd_exact_add(&c.tensor[t].frame_max, (double)v[1]);
@@ -327,7 +347,8 @@ static void test_refuses(void **state)
         {"vmaf_dnn.calibration", "something", "not a calibration"},
         {"\"version\":1", "\"version\":2", "version"},
         {"\"frames\":2,\n\"sources\"", "\"frames\":3,\n\"sources\"", "frames"},
-        {"\"equalization\":", "\"equalisation\":", "equalization"},
+        {"\"equalization\":", "\"equalisation\":", "unknown key \"equalisation\""},
+        {"{\"name\":\"x\",", "{", "a tensor has no \"name\""},
         {"\"exponent\":-", "\"exponent\":-1", "bins"},
         {"\"first\":-", "\"first\":-1", "bins"},
         {"\"counts\":[", "\"counts\":[1,", "bins"},
@@ -341,7 +362,10 @@ static void test_refuses(void **state)
         {"\"tensors\":[\n", "\"tensors\":[[],\n", "a tensor is not an object"},
         {"\"sources\":[\n", "\"sources\":[7,\n", "a source is not an object"},
         {"\"equalization\":[\n", "\"equalization\":[{},\n", "an equalization has no \"tensors\""},
-        {"\"equalization\":[", "\"equalization\":{},\"x\":[", "unknown key \"x\""},
+        {"\"equalization\":[", "\"x\":[],\"equalization\":[", "the file has an unknown key \"x\""},
+        {"\"equalization\":[", "\"equalization\":{},\"x\":[", "equalization is not a list"},
+        {"\"equalization\":[", "\"frames\":2,\"equalization\":[", "a key that was there before"},
+        {"{\"format\":", "{\"models\":[],\"format\":", "not a calibration"},
         {"\"tensors\":[\"x\"", "\"tensors\":[\"x\\u0007\"", "control character"},
         {"\"channels\":[[", "\"channels\":[[1],[", "not min, max and sum"},
         {"\"channels\":[[", "\"channels\":[[2,1,\"0\"],[", "a channel's min is over its max"},

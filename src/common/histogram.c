@@ -50,6 +50,7 @@ void vd_hist_cover(struct vd_hist *h, float lo, float hi)
     }
     int e, n;
     int64_t first;
+    assert(h->room == VD_HIST_BINS);
     vd_hist_geometry(lo, hi, &e, &first, &n);
     if (h->covers && (e != h->exponent || first != h->first || n != h->n_bins)) {
         uint64_t count[VD_HIST_BINS] = {0};

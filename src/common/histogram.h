@@ -18,10 +18,11 @@ struct vd_hist {
     float min, max;
     int exponent, n_bins;
     int64_t first;
-    uint64_t count[VD_HIST_BINS];
+    uint64_t *count; /* room bins, of whoever made the histogram; 0 before there are values */
+    int room;        /* VD_HIST_BINS, or fewer where nothing is added any more */
 };
 
-/* Make room for the finite values lo..hi: lo <= hi. */
+/* Make bins for the finite values lo..hi: lo <= hi. room is VD_HIST_BINS, as for add and merge. */
 void vd_hist_cover(struct vd_hist *h, float lo, float hi);
 /* count[i] += values of bin i, for values that are covered. Does not change h, so that threads may have a count each. */
 void vd_hist_count(const struct vd_hist *h, const float *v, size_t n, uint64_t *count);

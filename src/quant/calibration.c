@@ -92,6 +92,21 @@ static int add_exact(vd_exact *sum, vd_exact v)
     return *sum < most && *sum > -most ? 0 : vd_fail(ERANGE, "the sums of these calibrations are larger than those of clips can be");
 }
 
+int vd_calib_counts(struct vd_calibration *c, struct vd_calib_tensor *t)
+{
+    struct vd_hist *h = &t->hist;
+    if (h->room == VD_HIST_BINS)
+        return 0;
+    uint64_t *count = vd_arena_array(&c->arena, VD_HIST_BINS, sizeof(*count));
+    if (!count)
+        return vd_nomem(VD_HIST_BINS * sizeof(*count));
+    if (h->n_bins)
+        memcpy(count, h->count, (size_t)h->n_bins * sizeof(*count));
+    h->count = count;
+    h->room = VD_HIST_BINS;
+    return 0;
+}
+
 int vd_calib_merge(struct vd_calibration *c, const struct vd_calibration *from)
 {
     int rc = check_same(c, from);
@@ -114,7 +129,10 @@ int vd_calib_merge(struct vd_calibration *c, const struct vd_calibration *from)
                 t->channel[k].max = f->channel[k].max;
             rc = add_exact(&t->channel[k].sum, f->channel[k].sum);
         }
-        vd_hist_merge(&t->hist, &f->hist);
+        if (!rc)
+            rc = vd_calib_counts(c, t);
+        if (!rc)
+            vd_hist_merge(&t->hist, &f->hist);
     }
     return rc;
 }

@@ -15,7 +15,7 @@ struct vd_calib_channel { float min, max; vd_exact sum; }; /* sum of all element
 struct vd_calib_tensor {
     const char *name;
     bool fixed;                     /* the range is a matter of contract (pictures are 0..1), not of what came */
-    struct vd_hist hist;
+    struct vd_hist hist;            /* its counts in the arena; of a file no more than there are */
     vd_exact frame_min, frame_max;  /* sums of each frame's extremes */
     int channels;                   /* 0: rank under 2, or more than VD_CALIB_CHANNELS */
     struct vd_calib_channel *channel;
@@ -45,12 +45,18 @@ int vd_calib_add_source(struct vd_calibration *c, const char *name, const char *
  * -ERANGE: sums of over 124 bits. After a failure c is good for vd_calibration_free() alone. */
 int vd_calib_merge(struct vd_calibration *c, const struct vd_calibration *from);
 
+/* Room for all the counts that there can be. -ENOMEM. */
+int vd_calib_counts(struct vd_calibration *c, struct vd_calib_tensor *t);
+
 /* Leave out tensors of which nothing was seen: those that are not float32. After the last run. */
 void vd_calib_trim(struct vd_calibration *c);
 
-/* calibration_json.c. The same calibration is always the same bytes. name is for messages.
+/* calibration_text.c writes, calibration_json.c reads. The same calibration is always the same bytes. name is for messages.
+ * Reading takes less than 8 MiB and four times the file, with the file.
  * -EBADMSG: not JSON, an unknown version, a missing or unknown key, a value of the wrong type or range, bins that do not follow from min and
- * max, counts that do not add up. */
+ * max, counts that do not add up. -E2BIG: over VD_CALIB_MAX_FILE, or half a million values. */
+#define VD_CALIB_FORMAT "vmaf_dnn.calibration"
+enum { VD_CALIB_VERSION = 1 };
 int vd_calib_write(const struct vd_calibration *c, struct vd_buf *b);
 int vd_calib_read(struct vd_calibration *c, const uint8_t *data, size_t size, const char *name);
 

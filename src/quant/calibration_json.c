@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -7,112 +6,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
-#include "common/json_text.h"
+#include "common/json_lex.h"
+#include "common/mem.h"
 #include "common/names.h"
 #include "common/status.h"
 #include "quant/calibration.h"
 
-static const char format_name[] = "vmaf_dnn.calibration";
-enum { FORMAT_VERSION = 1 };
+/* One value after another, so that memory stays within a few times the file. The first thing that is wrong stays in rc. */
 
-/* --- writing: by hand, a tensor a line, so that thousands of counts stay small and can still be read */
-
-static void put(struct vd_buf *b, const char *fmt, ...) VD_PRINTF(2, 3);
-static void put(struct vd_buf *b, const char *fmt, ...)
-{
-    char text[256]; /* numbers, digests and words of this file: under 200 */
-    va_list ap;
-    va_start(ap, fmt);
-    const int n = vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    assert(n >= 0 && (size_t)n < sizeof(text));
-    vd_put(b, text, (size_t)n);
-}
-
-/* Names have no control characters. */
-static void put_string(struct vd_buf *b, const char *s)
-{
-    vd_put_u8(b, '"');
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            vd_put_u8(b, '\\');
-        vd_put_u8(b, (uint8_t)*s);
-    }
-    vd_put_u8(b, '"');
-}
-
-static void put_exact(struct vd_buf *b, vd_exact v)
-{
-    __extension__ typedef unsigned __int128 u128;
-    const u128 m = v < 0 ? -(u128)v : (u128)v;
-    put(b, "\"%s", v < 0 ? "-" : "");
-    if (m >> 64)
-        put(b, "%" PRIx64 "%016" PRIx64 "\"", (uint64_t)(m >> 64), (uint64_t)m);
-    else
-        put(b, "%" PRIx64 "\"", (uint64_t)m);
-}
-
-static void put_tensor(struct vd_buf *b, const struct vd_calib_tensor *t)
-{
-    const struct vd_hist *h = &t->hist;
-    vd_put_str(b, "{\"name\":");
-    put_string(b, t->name);
-    if (t->fixed)
-        vd_put_str(b, ",\"fixed\":true");
-    put(b, ",\"min\":%.9g,\"max\":%.9g,\"frame_min\":", (double)h->min, (double)h->max);
-    put_exact(b, t->frame_min);
-    vd_put_str(b, ",\"frame_max\":");
-    put_exact(b, t->frame_max);
-    put(b, ",\"exponent\":%d,\"first\":%" PRId64 ",\"counts\":[", h->exponent, h->first);
-    for (int i = 0; i < h->n_bins; i++)
-        put(b, "%s%" PRIu64, i ? "," : "", h->count[i]);
-    vd_put_str(b, "],\"channels\":[");
-    for (int i = 0; i < t->channels; i++) {
-        put(b, "%s[%.9g,%.9g,", i ? "," : "", (double)t->channel[i].min, (double)t->channel[i].max);
-        put_exact(b, t->channel[i].sum);
-        vd_put_u8(b, ']');
-    }
-    vd_put_str(b, "]}");
-}
-
-int vd_calib_write(const struct vd_calibration *c, struct vd_buf *b)
-{
-    put(b, "{\"format\":\"%s\",\"version\":%d,\n\"model_sha256\":\"%s\",\n\"frames\":%" PRIu64 ",\n\"sources\":[", format_name, FORMAT_VERSION,
-        c->model_sha256, c->frames);
-    for (int i = 0; i < c->n_source; i++) {
-        vd_put_str(b, i ? ",\n{\"name\":" : "\n{\"name\":");
-        put_string(b, c->source[i].name);
-        put(b, ",\"sha256\":\"%s\",\"frames\":%" PRIu64 "}", c->source[i].sha256, c->source[i].frames);
-    }
-    vd_put_str(b, "],\n\"equalization\":[");
-    for (int i = 0; i < c->n_group; i++) {
-        vd_put_str(b, i ? ",\n{\"tensors\":[" : "\n{\"tensors\":[");
-        for (int k = 0; k < c->group[i].n_tensor; k++) {
-            vd_put_str(b, k ? "," : "");
-            put_string(b, c->group[i].tensor[k]);
-        }
-        vd_put_str(b, "],\"scale\":[");
-        for (int k = 0; k < c->group[i].channels; k++)
-            put(b, "%s%.9g", k ? "," : "", (double)c->group[i].scale[k]);
-        vd_put_str(b, "]}");
-    }
-    vd_put_str(b, "],\n\"tensors\":[");
-    for (int i = 0; i < c->n_tensor; i++) {
-        vd_put_str(b, i ? ",\n" : "\n");
-        put_tensor(b, &c->tensor[i]);
-    }
-    vd_put_str(b, "]}\n");
-    return b->bad ? vd_nomem(b->cap) : 0;
-}
-
-/* --- reading: the first thing that is wrong stays in rc */
+enum { MOST_VALUES = 1 << 19 };
 
 struct in {
     struct vd_calibration *c;
+    struct vd_json_lex x;
     const char *name;
     int rc;
+    bool other;      /* keys are missing, or are not those of such a file */
+    uint64_t frames; /* of the sources */
+    struct lists *s;
+};
+
+/* What is copied to the arena when its length is known. */
+struct lists {
+    struct vd_calib_tensor tensor[VD_CALIB_TENSORS];
+    struct vd_calib_group group[VD_CALIB_TENSORS];
+    const char *name[VD_CALIB_TENSORS];
+    float scale[VD_CALIB_CHANNELS];
+    struct vd_calib_channel channel[VD_CALIB_CHANNELS];
+    uint64_t count[VD_HIST_BINS];
 };
 
 static void bad(struct in *r, const char *fmt, ...) VD_PRINTF(2, 3);
@@ -128,272 +49,385 @@ static void bad(struct in *r, const char *fmt, ...)
     r->rc = vd_fail(EBADMSG, "%s: %s", r->name, text);
 }
 
-static void *room(struct in *r, size_t count, size_t size)
+static void *keep(struct in *r, const void *list, int n, size_t size)
 {
-    void *p = vd_arena_array(&r->c->arena, count ? count : 1, size);
+    void *p = r->rc ? NULL : vd_arena_dup(&r->c->arena, list, (size_t)n * size);
     if (!p && !r->rc)
-        r->rc = vd_nomem((unsigned long long)count * size);
+        r->rc = vd_nomem((unsigned long long)n * size);
     return p;
 }
 
-static bool is_word(const char *list, const char *word)
+/* The value that comes next begins with word, and that is behind us. */
+static bool opens(struct in *r, const char *word)
 {
-    const size_t n = strlen(word);
-    for (const char *w = list; *w; w += strspn(w, " ?")) {
-        const size_t k = strcspn(w, " ?");
-        if (k == n && !memcmp(w, word, n))
-            return true;
-        w += k;
-    }
-    return false;
+    if (!r->rc)
+        r->rc = vd_json_lex_value(&r->x);
+    return !r->rc && vd_json_lex_take(&r->x, word);
 }
 
-/* Keys of object o: all of want (space between; a '?' behind one that may be missing), and no other. */
-static bool keys(struct in *r, const json_t *o, const char *what, const char *want)
+/* The list goes on, and n of it are read. */
+static bool more(struct in *r, const char *what, int n, int most)
 {
-    const char *key;
-    json_t *value;
-    if (!json_is_object(o)) {
-        bad(r, "%s is not an object", what);
-        return false;
-    }
-    for (const char *w = want; *w;) {
-        const size_t n = strcspn(w, " ?");
-        char k[32];
-        snprintf(k, sizeof(k), "%.*s", (int)n, w);
-        if (w[n] != '?' && !json_object_get(o, k))
-            bad(r, "%s has no \"%s\"", what, k);
-        w += n + strspn(w + n, " ?");
-    }
-    json_object_foreach((json_t *)(uintptr_t)o, key, value)
-        if (!is_word(want, key))
-            bad(r, "%s has an unknown key \"%.40s\"", what, key);
+    const int next = r->rc ? r->rc : vd_json_lex_next(&r->x, ']', !n);
+    if (next < 0)
+        r->rc = next;
+    else if (next && n >= most)
+        bad(r, "%s is not a list of at most %d", what, most);
+    return !r->rc && next;
+}
+
+static bool begin_list(struct in *r, const char *what, int most)
+{
+    if (!opens(r, "["))
+        bad(r, "%s is not a list of at most %d", what, most);
     return !r->rc;
 }
 
-static const char *get_string(struct in *r, const json_t *v, const char *what)
+static bool begin_object(struct in *r, const char *what)
 {
-    const char *s = json_string_value(v);
-    if (!s || !*s || json_string_length(v) != strlen(s) || strlen(s) > 1023) {
-        bad(r, "%s is not a name", what);
-        return "";
+    if (!opens(r, "{"))
+        bad(r, "%s is not an object", what);
+    return !r->rc;
+}
+
+/* Which of the words of list (space between; a '?' behind one that may be missing) key is; -1: none. Or, without a key, the first that is
+ * not among those seen and must be. */
+static int word_of(const char *list, const char *key, unsigned seen, const char **word, int *length)
+{
+    int i = 0;
+    for (const char *w = list; *w; w += strspn(w, " ?"), i++) {
+        const size_t n = strcspn(w, " ?");
+        *word = w;
+        *length = (int)n;
+        if (key ? strlen(key) == n && !memcmp(w, key, n) : w[n] != '?' && !(seen & 1u << i))
+            return i;
+        w += n;
     }
-    for (const char *p = s; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 127) {
-            bad(r, "%s has a control character", what);
-            return "";
+    return -1;
+}
+
+/* The next member's place in list, which has all keys of the object; -1 behind the last, or after a failure. */
+static int member(struct in *r, const char *what, const char *list, unsigned *seen)
+{
+    const char *word;
+    char *key;
+    int length, at = -1;
+    const int next = r->rc ? r->rc : vd_json_lex_next(&r->x, '}', !*seen);
+    if (next < 0)
+        r->rc = next;
+    if (r->rc)
+        return -1;
+    if (!next) {
+        if (word_of(list, NULL, *seen, &word, &length) >= 0) {
+            bad(r, "%s has no \"%.*s\"", what, length, word);
+            r->other = true;
         }
-    char *copy = vd_arena_str(&r->c->arena, s, strlen(s));
+        return -1;
+    }
+    r->rc = vd_json_lex_key(&r->x, &key);
+    if (!r->rc && (at = word_of(list, key, 0, &word, &length)) < 0) {
+        bad(r, "%s has an unknown key \"%.40s\"", what, key);
+        r->other = true;
+    } else if (!r->rc && *seen & 1u << at) {
+        r->rc = vd_json_lex_bad(&r->x, "a key that was there before");
+    }
+    vd_free(key);
+    if (r->rc)
+        return -1;
+    *seen |= 1u << at;
+    return at;
+}
+
+/* Freed by the caller; NULL: not a string, or a failure. */
+static char *string(struct in *r)
+{
+    char *s = NULL;
+    if (!opens(r, "\""))
+        return NULL;
+    if (!(r->rc = vd_json_lex_string(&r->x, &s)))
+        return s;
+    vd_free(s);
+    return NULL;
+}
+
+static bool number(struct in *r, struct vd_json_number *n)
+{
+    if (opens(r, "") && r->x.p < r->x.end && (*r->x.p == '-' || (*r->x.p >= '0' && *r->x.p <= '9')))
+        r->rc = vd_json_lex_number(&r->x, n);
+    else
+        return false;
+    return !r->rc;
+}
+
+/* A string that may be a name; freed by the caller. */
+static char *name(struct in *r, const char *what)
+{
+    char *s = string(r);
+    if (!s || !*s || strlen(s) > 1023)
+        bad(r, "%s is not a name", what);
+    for (const char *p = s; p && *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 127)
+            bad(r, "%s has a control character", what);
+    return s;
+}
+
+static const char *get_name(struct in *r, const char *what)
+{
+    char *s = name(r, what);
+    const char *copy = r->rc ? NULL : vd_arena_str(&r->c->arena, s, strlen(s));
     if (!copy && !r->rc)
         r->rc = vd_nomem(strlen(s));
+    vd_free(s);
     return copy ? copy : "";
 }
 
-static void get_sha256(struct in *r, const json_t *v, const char *what, char hex[65])
+static void get_sha256(struct in *r, const char *what, char hex[65])
 {
-    const char *s = json_string_value(v);
+    char *s = string(r);
     if (!s || strlen(s) != 64 || strspn(s, "0123456789abcdef") != 64)
         bad(r, "%s is not 64 lower-case hex digits", what);
     else
         memcpy(hex, s, 65);
+    vd_free(s);
 }
 
-static int64_t get_int(struct in *r, const json_t *v, const char *what, int64_t lo, int64_t hi)
+static int64_t get_int(struct in *r, const char *what, int64_t lo, int64_t hi)
 {
-    const json_int_t i = json_integer_value(v);
-    if (!json_is_integer(v) || i < lo || i > hi) {
-        bad(r, "%s is not a whole number of %lld..%lld", what, (long long)lo, (long long)hi);
-        return lo;
-    }
-    return i;
+    struct vd_json_number n;
+    if (number(r, &n) && n.whole && n.i >= lo && n.i <= hi)
+        return n.i;
+    bad(r, "%s is not a whole number of %lld..%lld", what, (long long)lo, (long long)hi);
+    return lo;
 }
 
-static float get_float(struct in *r, const json_t *v, const char *what)
+static float get_float(struct in *r, const char *what)
 {
-    const double d = json_number_value(v);
-    if (!json_is_number(v) || !isfinite((float)d))
-        bad(r, "%s is not a finite number", what);
-    return r->rc ? 0 : (float)d;
+    struct vd_json_number n;
+    if (number(r, &n) && isfinite((float)n.d))
+        return (float)n.d;
+    bad(r, "%s is not a finite number", what);
+    return 0;
 }
 
-static vd_exact get_exact(struct in *r, const json_t *v, const char *what)
+static vd_exact get_exact(struct in *r, const char *what)
 {
-    const char *s = json_string_value(v);
+    char *text = string(r);
+    const char *s = text;
     const bool minus = s && *s == '-';
+    vd_exact e = 0;
     if (minus)
         s++;
-    if (!s || !*s || strlen(s) > 31 || strspn(s, "0123456789abcdef") != strlen(s)) {
+    if (!s || !*s || strlen(s) > 31 || strspn(s, "0123456789abcdef") != strlen(s))
         bad(r, "%s is not a sum in hex digits", what);
-        return 0;
-    }
-    vd_exact e = 0;
-    for (; *s; s++)
-        e = e * 16 + (*s <= '9' ? *s - '0' : *s - 'a' + 10);
+    else
+        for (; *s; s++)
+            e = e * 16 + (*s <= '9' ? *s - '0' : *s - 'a' + 10);
+    vd_free(text);
     return minus ? -e : e;
 }
 
-static size_t length(struct in *r, const json_t *v, const char *what, size_t most)
+static void get_source(struct in *r)
 {
-    if (!json_is_array(v) || json_array_size(v) > most) {
-        bad(r, "%s is not a list of at most %zu", what, most);
-        return 0;
-    }
-    return json_array_size(v);
-}
-
-static void get_sources(struct in *r, const json_t *list)
-{
+    char sha256[65] = "", *of = NULL;
     uint64_t frames = 0;
-    const size_t n = length(r, list, "sources", VD_CALIB_SOURCES);
-    for (size_t i = 0; i < n && !r->rc; i++) {
-        const json_t *o = json_array_get(list, i);
-        char sha256[65] = "";
-        if (!keys(r, o, "a source", "name sha256 frames"))
-            return;
-        const char *name = get_string(r, json_object_get(o, "name"), "the name of a source");
-        get_sha256(r, json_object_get(o, "sha256"), "the sha256 of a source", sha256);
-        const uint64_t f = (uint64_t)get_int(r, json_object_get(o, "frames"), "the frames of a source", 1, 1 << 20);
-        frames += f;
-        if (!r->rc && (r->rc = vd_calib_add_source(r->c, name, sha256, f))) {
-            r->rc = vd_fail(r->rc == -EINVAL ? EBADMSG : -r->rc, "%s: %s", r->name, vd_reason());
-            return;
+    unsigned seen = 0;
+    if (!begin_object(r, "a source"))
+        return;
+    for (int k; (k = member(r, "a source", "name sha256 frames", &seen)) >= 0;)
+        switch (k) {
+        case 0: of = name(r, "the name of a source"); break;
+        case 1: get_sha256(r, "the sha256 of a source", sha256); break;
+        default: frames = (uint64_t)get_int(r, "the frames of a source", 1, 1 << 20);
         }
-        const struct vd_calib_source *last = r->rc ? NULL : &r->c->source[r->c->n_source - 1];
-        if (last && (strcmp(last->name, name) || strcmp(last->sha256, sha256) || last->frames != f)) /* putting many in order would take long */
-            bad(r, "the sources are not in the order of their names");
-    }
-    if (!r->rc && frames != r->c->frames)
-        bad(r, "frames is %" PRIu64 ", and the sources have %" PRIu64, r->c->frames, frames);
+    r->frames += frames;
+    if (!r->rc && (r->rc = vd_calib_add_source(r->c, of, sha256, frames)))
+        r->rc = vd_fail(r->rc == -EINVAL ? EBADMSG : -r->rc, "%s: %s", r->name, vd_reason());
+    const struct vd_calib_source *last = r->rc ? NULL : &r->c->source[r->c->n_source - 1];
+    if (last && (strcmp(last->name, of) || strcmp(last->sha256, sha256) || last->frames != frames)) /* putting many in order would take long */
+        bad(r, "the sources are not in the order of their names");
+    vd_free(of);
 }
 
-static void get_groups(struct in *r, const json_t *list)
+static void get_sources(struct in *r)
 {
-    const size_t n = length(r, list, "equalization", VD_CALIB_TENSORS);
-    r->c->group = room(r, n, sizeof(*r->c->group));
-    for (size_t i = 0; i < n && !r->rc; i++) {
-        const json_t *o = json_array_get(list, i);
-        struct vd_calib_group *g = &r->c->group[r->c->n_group++];
-        if (!keys(r, o, "an equalization", "tensors scale"))
-            return;
-        const json_t *t = json_object_get(o, "tensors"), *s = json_object_get(o, "scale");
-        g->n_tensor = (int)length(r, t, "the tensors of an equalization", VD_CALIB_TENSORS);
-        g->channels = (int)length(r, s, "the scale of an equalization", VD_CALIB_CHANNELS);
-        g->tensor = room(r, (size_t)g->n_tensor, sizeof(*g->tensor));
-        g->scale = room(r, (size_t)g->channels, sizeof(*g->scale));
-        for (int k = 0; k < g->n_tensor && !r->rc; k++)
-            g->tensor[k] = get_string(r, json_array_get(t, (size_t)k), "a tensor of an equalization");
-        for (int k = 0; k < g->channels && !r->rc; k++) {
-            g->scale[k] = get_float(r, json_array_get(s, (size_t)k), "a scale of an equalization");
-            if (!(g->scale[k] >= 0x1p-40f && g->scale[k] <= 0x1p40f))
-                bad(r, "a scale of an equalization is %g", (double)g->scale[k]);
-        }
-    }
+    if (begin_list(r, "sources", VD_CALIB_SOURCES))
+        while (more(r, "sources", r->c->n_source, VD_CALIB_SOURCES))
+            get_source(r);
 }
 
-static void get_hist(struct in *r, const json_t *o, struct vd_hist *h)
+static void get_group(struct in *r, struct vd_calib_group *g)
 {
-    const json_t *counts = json_object_get(o, "counts");
+    unsigned seen = 0;
+    *g = (struct vd_calib_group){0};
+    if (!begin_object(r, "an equalization"))
+        return;
+    for (int k; (k = member(r, "an equalization", "tensors scale", &seen)) >= 0;)
+        if (k == 0) {
+            static const char what[] = "the tensors of an equalization";
+            begin_list(r, what, VD_CALIB_TENSORS);
+            for (; more(r, what, g->n_tensor, VD_CALIB_TENSORS); g->n_tensor++)
+                r->s->name[g->n_tensor] = get_name(r, "a tensor of an equalization");
+            g->tensor = keep(r, r->s->name, g->n_tensor, sizeof(*g->tensor));
+        } else {
+            static const char what[] = "the scale of an equalization";
+            begin_list(r, what, VD_CALIB_CHANNELS);
+            for (; more(r, what, g->channels, VD_CALIB_CHANNELS); g->channels++) {
+                const float scale = r->s->scale[g->channels] = get_float(r, "a scale of an equalization");
+                if (!(scale >= 0x1p-40f && scale <= 0x1p40f))
+                    bad(r, "a scale of an equalization is %g", (double)scale);
+            }
+            g->scale = keep(r, r->s->scale, g->channels, sizeof(*g->scale));
+        }
+}
+
+static void get_groups(struct in *r)
+{
+    struct vd_calibration *c = r->c;
+    begin_list(r, "equalization", VD_CALIB_TENSORS);
+    for (; more(r, "equalization", c->n_group, VD_CALIB_TENSORS); c->n_group++)
+        get_group(r, &r->s->group[c->n_group]);
+    c->group = keep(r, r->s->group, c->n_group, sizeof(*c->group));
+}
+
+static void get_channels(struct in *r, struct vd_calib_tensor *t)
+{
+    begin_list(r, "channels", VD_CALIB_CHANNELS);
+    for (; more(r, "channels", t->channels, VD_CALIB_CHANNELS); t->channels++) {
+        struct vd_calib_channel *c = &r->s->channel[t->channels];
+        int n = 0;
+        begin_list(r, "a channel", 3);
+        for (; more(r, "a channel", n, 3); n++)
+            if (n == 2)
+                c->sum = get_exact(r, "a channel's sum");
+            else
+                *(n ? &c->max : &c->min) = get_float(r, n ? "a channel's max" : "a channel's min");
+        if (n != 3)
+            bad(r, "a channel is not min, max and sum");
+        else if (!(c->min <= c->max))
+            bad(r, "a channel's min is over its max");
+    }
+    t->channel = keep(r, r->s->channel, t->channels, sizeof(*t->channel));
+}
+
+static void get_counts(struct in *r, struct vd_hist *h)
+{
+    begin_list(r, "counts", VD_HIST_BINS);
+    for (; more(r, "counts", h->n_bins, VD_HIST_BINS); h->n_bins++)
+        h->n += r->s->count[h->n_bins] = (uint64_t)get_int(r, "a count", 0, INT64_C(1) << 53); /* at most 2^62 */
+    h->count = keep(r, r->s->count, h->n_bins, sizeof(*h->count));
+    h->room = h->n_bins;
+}
+
+static void check_hist(struct in *r, struct vd_hist *h)
+{
     int exponent, n_bins;
     int64_t first;
-    h->min = get_float(r, json_object_get(o, "min"), "min");
-    h->max = get_float(r, json_object_get(o, "max"), "max");
-    const int n = (int)length(r, counts, "counts", VD_HIST_BINS);
-    h->exponent = (int)get_int(r, json_object_get(o, "exponent"), "exponent", -126, 127);
-    h->first = get_int(r, json_object_get(o, "first"), "first", -(1 << 14), 1 << 14);
-    if (r->rc)
-        return;
     if (h->min > h->max) {
         bad(r, "min is over max");
         return;
     }
     vd_hist_geometry(h->min, h->max, &exponent, &first, &n_bins);
-    if (exponent != h->exponent || first != h->first || n_bins != n) {
+    if (exponent != h->exponent || first != h->first || n_bins != h->n_bins)
         bad(r, "the bins are not those of min and max");
-        return;
-    }
-    h->covers = true;
-    h->n_bins = n;
-    for (int i = 0; i < n; i++) {
-        h->count[i] = (uint64_t)get_int(r, json_array_get(counts, (size_t)i), "a count", 0, INT64_C(1) << 53);
-        h->n += h->count[i];
-    }
-    if (!r->rc && (h->n == 0 || h->n > UINT64_C(1) << 53))
+    else if (h->n == 0 || h->n > UINT64_C(1) << 53)
         bad(r, "the counts are %s", h->n ? "too many" : "all 0");
+    h->covers = true;
 }
 
-static void get_tensor(struct in *r, const json_t *o, struct vd_calib_tensor *t)
+static void get_tensor(struct in *r, struct vd_calib_tensor *t)
 {
-    if (!keys(r, o, "a tensor", "name fixed? min max frame_min frame_max exponent first counts channels"))
+    struct vd_hist *h = &t->hist;
+    unsigned seen = 0;
+    *t = (struct vd_calib_tensor){0};
+    if (!begin_object(r, "a tensor"))
         return;
-    t->name = get_string(r, json_object_get(o, "name"), "the name of a tensor");
-    const json_t *fixed = json_object_get(o, "fixed"), *channels = json_object_get(o, "channels");
-    if (fixed && !json_is_boolean(fixed))
-        bad(r, "fixed is neither true nor false");
-    t->fixed = json_is_true(fixed);
-    get_hist(r, o, &t->hist);
-    t->frame_min = get_exact(r, json_object_get(o, "frame_min"), "frame_min");
-    t->frame_max = get_exact(r, json_object_get(o, "frame_max"), "frame_max");
-    t->channels = (int)length(r, channels, "channels", VD_CALIB_CHANNELS);
-    t->channel = room(r, (size_t)t->channels, sizeof(*t->channel));
-    for (int i = 0; i < t->channels && !r->rc; i++) {
-        const json_t *c = json_array_get(channels, (size_t)i);
-        if (length(r, c, "a channel", 3) != 3) {
-            bad(r, "a channel is not min, max and sum");
-            return;
+    for (int k; (k = member(r, "a tensor", "name fixed? min max frame_min frame_max exponent first counts channels", &seen)) >= 0;)
+        switch (k) {
+        case 0: t->name = get_name(r, "the name of a tensor"); break;
+        case 1:
+            if (!(t->fixed = opens(r, "true")) && !r->rc && !vd_json_lex_take(&r->x, "false"))
+                bad(r, "fixed is neither true nor false");
+            break;
+        case 2: h->min = get_float(r, "min"); break;
+        case 3: h->max = get_float(r, "max"); break;
+        case 4: t->frame_min = get_exact(r, "frame_min"); break;
+        case 5: t->frame_max = get_exact(r, "frame_max"); break;
+        case 6: h->exponent = (int)get_int(r, "exponent", -126, 127); break;
+        case 7: h->first = get_int(r, "first", -(1 << 14), 1 << 14); break;
+        case 8: get_counts(r, h); break;
+        default: get_channels(r, t);
         }
-        t->channel[i].min = get_float(r, json_array_get(c, 0), "a channel's min");
-        t->channel[i].max = get_float(r, json_array_get(c, 1), "a channel's max");
-        t->channel[i].sum = get_exact(r, json_array_get(c, 2), "a channel's sum");
-        if (!r->rc && !(t->channel[i].min <= t->channel[i].max))
-            bad(r, "a channel's min is over its max");
-    }
+    if (!r->rc)
+        check_hist(r, h);
 }
 
-static void get_tensors(struct in *r, const json_t *list)
+static void get_tensors(struct in *r)
 {
+    struct vd_calibration *c = r->c;
     struct vd_names names;
-    const size_t n = length(r, list, "tensors", VD_CALIB_TENSORS);
-    r->c->tensor = room(r, n, sizeof(*r->c->tensor));
-    if (!r->rc)
-        r->rc = vd_names_init(&names, &r->c->arena, n);
-    for (size_t i = 0; i < n && !r->rc; i++) {
-        struct vd_calib_tensor *t = &r->c->tensor[i];
-        get_tensor(r, json_array_get(list, i), t);
-        if (r->rc)
-            r->rc = vd_context(r->rc, "tensor %zu", i);
-        else if (vd_names_add(&names, t->name, (int)i) != (int)i)
-            bad(r, "two tensors have the name %s", t->name);
-        r->c->n_tensor++;
+    begin_list(r, "tensors", VD_CALIB_TENSORS);
+    for (; more(r, "tensors", c->n_tensor, VD_CALIB_TENSORS); c->n_tensor++) {
+        get_tensor(r, &r->s->tensor[c->n_tensor]);
+        r->rc = vd_context(r->rc, "tensor %d", c->n_tensor);
     }
+    c->tensor = keep(r, r->s->tensor, c->n_tensor, sizeof(*c->tensor));
+    if (!r->rc)
+        r->rc = vd_names_init(&names, &c->arena, (size_t)c->n_tensor);
+    for (int i = 0; !r->rc && i < c->n_tensor; i++)
+        if (vd_names_add(&names, c->tensor[i].name, i) != i)
+            bad(r, "two tensors have the name %s", c->tensor[i].name);
+}
+
+static void get_format(struct in *r)
+{
+    char *s = string(r);
+    if (!s || strcmp(s, VD_CALIB_FORMAT))
+        bad(r, "not a calibration (\"format\" is not \"%s\")", VD_CALIB_FORMAT);
+    vd_free(s);
+}
+
+static void get_version(struct in *r)
+{
+    struct vd_json_number n;
+    if (!number(r, &n) || !n.whole || n.i != VD_CALIB_VERSION)
+        bad(r, "a calibration of another version than %d", VD_CALIB_VERSION);
+}
+
+static void get_file(struct in *r)
+{
+    struct vd_calibration *c = r->c;
+    unsigned seen = 0;
+    if (!opens(r, "{") && !r->rc)
+        r->rc = vd_json_lex_bad(&r->x, "'{' is wanted");
+    for (int k; (k = member(r, "the file", "format version model_sha256 frames sources equalization tensors", &seen)) >= 0;)
+        switch (k) {
+        case 0: get_format(r); break;
+        case 1: get_version(r); break;
+        case 2: get_sha256(r, "model_sha256", c->model_sha256); break;
+        case 3: c->frames = (uint64_t)get_int(r, "frames", 1, INT64_C(1) << 40); break;
+        case 4: get_sources(r); break;
+        case 5: get_groups(r); break;
+        default: get_tensors(r);
+        }
+    if (r->other && !(seen & 1)) /* some other JSON file */
+        r->rc = vd_fail(EBADMSG, "%s: not a calibration (\"format\" is not \"%s\")", r->name, VD_CALIB_FORMAT);
+    if (!r->rc)
+        r->rc = vd_json_lex_end(&r->x);
+    if (!r->rc && r->frames != c->frames)
+        bad(r, "frames is %" PRIu64 ", and the sources have %" PRIu64, c->frames, r->frames);
 }
 
 int vd_calib_read(struct vd_calibration *c, const uint8_t *data, size_t size, const char *name)
 {
-    static const struct vd_json_room room = {.depth = 16, .objects = 2 * VD_CALIB_SOURCES, .values = 1 << 19};
     struct in r = {.c = c, .name = name};
     *c = (struct vd_calibration){0};
     if (size > VD_CALIB_MAX_FILE)
         return vd_fail(E2BIG, "%s: a calibration of over %d bytes", name, VD_CALIB_MAX_FILE);
-    json_t *o;
-    const int rc = vd_json_text(data, size, name, &room, &o);
-    if (rc)
-        return rc;
-    const json_t *format = json_object_get(o, "format");
-    if (!json_is_string(format) || strcmp(json_string_value(format), format_name))
-        bad(&r, "not a calibration (\"format\" is not \"%s\")", format_name);
-    else if (json_integer_value(json_object_get(o, "version")) != FORMAT_VERSION)
-        bad(&r, "a calibration of another version than %d", FORMAT_VERSION);
-    if (!r.rc && keys(&r, o, "the file", "format version model_sha256 frames sources equalization tensors")) {
-        get_sha256(&r, json_object_get(o, "model_sha256"), "model_sha256", c->model_sha256);
-        c->frames = (uint64_t)get_int(&r, json_object_get(o, "frames"), "frames", 1, INT64_C(1) << 40);
-        if (!r.rc)
-            get_sources(&r, json_object_get(o, "sources"));
-        if (!r.rc)
-            get_groups(&r, json_object_get(o, "equalization"));
-        if (!r.rc)
-            get_tensors(&r, json_object_get(o, "tensors"));
-    }
-    json_decref(o);
+    if (!(r.s = vd_malloc(sizeof(*r.s))))
+        return vd_nomem(sizeof(*r.s));
+    vd_json_lex_open(&r.x, data, size, name, MOST_VALUES);
+    get_file(&r);
+    vd_free(r.s);
     if (r.rc)
         vd_calibration_free(c);
     return r.rc;

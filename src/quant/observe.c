@@ -182,6 +182,8 @@ static int saw(void *arg, int value, const struct vd_tensor *t)
         lo = lo < 0 ? lo : 0;
         hi = hi > 1 ? hi : 1;
     }
+    if ((rc = vd_calib_counts(o->c, c)))
+        return rc;
     vd_exact_add(&c->frame_min, (double)lo);
     vd_exact_add(&c->frame_max, (double)hi);
     vd_hist_cover(&c->hist, lo, hi);

@@ -16,7 +16,6 @@ from onnx_bytes import (FLOAT, INT32, INT64, UINT8, attr, floats, graph, int64s,
 
 PROBE = Path(os.environ["VMAF_DNN_TESTS"]) / "bomb_probe"
 ROOM = 8 << 20  # bytes, besides four times the file
-MORE = {"calibration": 32 << 20}  # a count of two bytes is a JSON value of forty, and a good file may have hundreds of thousands
 MANY = 1 << 20
 LIMIT = 1 << 17  # VD_ONNX_MAX_COUNT
 BOMBS = {}
@@ -221,8 +220,8 @@ def calibrations():
     def source(i):
         return f'{{"name":"{i:05x}","sha256":"{"0" * 64}","frames":1}}'
 
-    def tensor(name, counts="[7]", channels="[]", exponent=-12, first=4096):
-        return f'{{"name":"{name}","min":1,"max":1,"frame_min":"0","frame_max":"0","exponent":{exponent},"first":{first},"counts":{counts},"channels":{channels}}}'
+    def tensor(name, counts="[7]", channels="[]", exponent=-12, first=4096, least=1, most=1):
+        return f'{{"name":"{name}","min":{least},"max":{most},"frame_min":"0","frame_max":"0","exponent":{exponent},"first":{first},"counts":{counts},"channels":{channels}}}'
 
     texts = {
         "sources from behind": whole(",".join(source(32000 - i) for i in range(32000)), frames=32000),
@@ -235,6 +234,15 @@ def calibrations():
         "a hundred thousand channels of nothing": whole(source(0), tensor("x", channels="[" + "[]," * 100000 + "[]]")),
         "a million scales": whole(source(0), groups='{"tensors":["x"],"scale":[' + "1," * 1000000 + "1]}"),
         "scales that are none, 4096 times": whole(source(0), groups=",".join('{"tensors":["x"],"scale":[1,1,0]}' for i in range(4096))),
+        # As much as is taken, and what is wrong comes last.
+        "half a million counts, and the last tensor is twice": whole(source(0), ",".join(
+            tensor(f"t{min(i, 998)}", "[" + "0," * 511 + "1]", exponent=-8, first=-256, least=-1, most=0.998) for i in range(1000))),
+        "a hundred thousand channels, and the last tensor is twice": whole(source(0), ",".join(
+            tensor(f"t{min(i, 29)}", channels="[" + '[0,0,"0"],' * 4095 + '[0,0,"0"]]') for i in range(31))),
+        "half a million names of equalised tensors, and the last scale is none": whole(source(0), groups=",".join(
+            '{"tensors":[' + '"x",' * 4095 + f'"x"],"scale":[{int(i < 126)}]}}' for i in range(127))),
+        "sources with names of 1000 bytes, and the last is twice": whole(",".join(
+            source(min(i, 13998)).replace('"name":"', '"name":"' + "n" * 1000) for i in range(14000)), frames=14000),
         "a sum of a million digits": whole(source(0), tensor("x").replace('"frame_max":"0"', '"frame_max":"' + "1" * 1000000 + '"')),
         "arrays in arrays": "[" * 1000000,
         "sixteen million spaces": " " * (16 << 20),
@@ -296,7 +304,7 @@ def test_bombs(kind, tmp_path, capsys):
         rc, growth, cpu, why = r.stdout.split(" ", 3)
         if int(rc) >= 0 or len(why) < 10:
             wrong.append(f"{name}: was taken")
-        share = int(growth) * 1024 / (MORE.get(kind, ROOM) + 4 * size)
+        share = int(growth) * 1024 / (ROOM + 4 * size)
         if share > 1:
             wrong.append(f"{name}: {growth} KiB for a file of {size // 1024} KiB ({why.strip()[-120:]})")
         worst = max(worst, (share, name, int(growth)))
