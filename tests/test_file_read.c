@@ -201,6 +201,21 @@ static void test_questions(void **state)
     assert_int_equal(symlink("f", l), 0);
     assert_true(vd_file_is_regular(p) && vd_file_is_regular(l));
     assert_false(vd_file_is_regular(dir.path) || vd_file_is_regular("/dev/null") || vd_file_is_regular(temp_path(&dir, "no")));
+    char deep[5000] = "";
+    bool there;
+    memset(deep, 'x', sizeof(deep) - 1);
+    assert_int_equal(vd_file_there(p, &there), 0);
+    assert_true(there);
+    assert_int_equal(vd_file_there(l, &there), 0);
+    assert_true(there);
+    assert_int_equal(vd_file_there(dir.path, &there), 0);
+    assert_false(there);
+    assert_int_equal(vd_file_there(temp_path(&dir, "no"), &there), 0);
+    assert_false(there);
+    assert_int_equal(vd_file_there(temp_path(&dir, "f/no"), &there), 0);
+    assert_false(there);
+    assert_int_equal(vd_file_there(deep, &there), -ENAMETOOLONG); /* which says nothing about the file */
+    assert_false(there);
     assert_true(vd_file_same(p, l) && vd_file_same(p, p));
     assert_false(vd_file_same(p, q) || vd_file_same(p, temp_path(&dir, "no")));
     assert_false(vd_file_same(temp_path(&dir, "no"), temp_path(&dir, "no")));

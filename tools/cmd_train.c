@@ -256,8 +256,10 @@ static int judge(struct job *j, double seconds)
     const bool best = vd_trainer_judge(&j->trainer, v.score);
     json_t *figures = strcmp(j->config.kind, "nr") ? json_pack("{s:o,s:o,s:o}", "gain_db", figure(v.gain), "gain_min_db", figure(v.gain_min), "gain_max_db", figure(v.gain_max))
                                                    : json_pack("{s:o,s:o,s:o}", "plcc", figure(v.plcc), "srocc", figure(v.srocc), "rmse", figure(v.rmse));
-    if (v.drop >= 0)
-        json_object_set_new(figures, "drop", figure(v.drop));
+    if (v.drop >= 0 && json_object_set_new(figures, "drop", figure(v.drop))) {
+        json_decref(figures);
+        return vd_nomem(0);
+    }
     snprintf(what, sizeof(what), "step %7llu", (unsigned long long)j->trainer.step);
     say_verdict(j, what, &v, best);
     return vd_train_log_add(&j->log, json_pack("{s:I,s:o,s:b,s:f}", "step", (json_int_t)j->trainer.step, "validation", figures, "best", best, "seconds", seconds));
@@ -374,7 +376,10 @@ static int run_job(struct job *j)
     int rc = vd_train_config_load(j->config_path, &j->config);
     if (rc)
         return vd_report(rc);
-    if (stat(j->folder, &st) || !S_ISDIR(st.st_mode))
+    const int missing = stat(j->folder, &st) ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    if (missing && missing != ENOENT && missing != ENOTDIR)
+        return vd_report(vd_fail(missing == EACCES ? EACCES : EIO, "-o %s: %s", j->folder, strerror(missing)));
+    if (missing)
         return vd_usage(&vd_cmd_train, "-o %s: there is no such folder: make it first, mkdir -p %s", j->folder, j->folder);
     if ((rc = vd_train_paths(&j->path, j->folder, j->config.id, j->config.qat.on)))
         return vd_report(rc);

@@ -145,8 +145,11 @@ static int verify_path(struct book *b, const char *model, const char *registry)
     int rc = fill(&c, model);
 
     if (!rc && !registry) {
+        bool there = false;
         rc = beside(beside_it, model, "registry.json");
-        if (!rc && vd_file_is_regular(beside_it))
+        if (!rc)
+            rc = vd_file_there(beside_it, &there);
+        if (!rc && there)
             registry = beside_it;
     }
     if (!rc && registry)

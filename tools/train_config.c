@@ -276,12 +276,13 @@ static int hash_text(const char *s, size_t n, void *state)
 static int identify(struct vd_train_config *c)
 {
     crypto_hash_sha256_state state;
-    json_t *copy = json_copy(c->json);
+    json_t *copy = json_copy(c->json); /* which leaves out what there is no memory for */
+    const bool same = json_object_size(copy) == json_object_size(c->json);
     json_object_del(copy, "save_every");
     json_object_del(copy, "log_every");
     json_object_del(copy, "description");
     crypto_hash_sha256_init(&state);
-    const bool whole = copy && !json_dump_callback(copy, hash_text, &state, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    const bool whole = same && !json_dump_callback(copy, hash_text, &state, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     crypto_hash_sha256_final(&state, c->identity);
     json_decref(copy);
     return whole ? 0 : vd_nomem(1);

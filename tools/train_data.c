@@ -2,6 +2,7 @@
 #include "train_data.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <sodium.h>
@@ -53,20 +54,24 @@ static int list_files(struct files *f, const char *path)
     struct stat st;
     char full[MAX_PATH];
     if (stat(path, &st))
-        return vd_fail(ENOENT, "%s: there is no such file or folder", path);
+        return errno == ENOENT || errno == ENOTDIR ? vd_fail(ENOENT, "%s: there is no such file or folder", path)
+                                                   : vd_fail(errno == EACCES ? EACCES : EIO, "%s: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return add_file(f, path);
     DIR *dir = opendir(path);
     if (!dir)
-        return vd_fail(EACCES, "%s: the folder cannot be read", path);
+        return vd_fail(errno == ENOMEM ? ENOMEM : errno == EACCES ? EACCES : EIO, "%s: the folder cannot be read: %s", path, strerror(errno));
     int rc = 0;
-    for (const struct dirent *e; !rc && (e = readdir(dir));) {
+    errno = 0;
+    for (const struct dirent *e; !rc && (e = readdir(dir)); errno = 0) {
         const size_t n = strlen(e->d_name);
         if (n < 5 || strcmp(e->d_name + n - 4, ".y4m"))
             continue;
         rc = (size_t)snprintf(full, sizeof(full), "%s/%s", path, e->d_name) < sizeof(full) ? add_file(f, full)
                                                                                              : vd_fail(ENAMETOOLONG, "%s: a path is too long", path);
     }
+    if (!rc && errno) /* what was listed so far is not all there is */
+        rc = vd_fail(EIO, "%s: the folder cannot be read: %s", path, strerror(errno));
     closedir(dir);
     if (!rc && !f->n)
         rc = vd_fail(ENOENT, "%s: no .y4m files in this folder", path);
@@ -86,7 +91,7 @@ static int open_clip(struct clip *c, const char *path)
 {
     *c = (struct clip){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (c->fd < 0)
-        return vd_fail(errno == EACCES ? EACCES : ENOENT, "%s: cannot be opened", path);
+        return vd_fail(errno == EACCES || errno == ENOENT ? errno : EIO, "%s: cannot be opened: %s", path, strerror(errno));
     int rc = vd_y4m_open(&c->y, vd_read_fd, &c->fd, path, false);
     c->open = !rc;
     if (!rc && c->y.depth != 8)

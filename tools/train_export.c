@@ -44,18 +44,28 @@ static void figures(const struct vd_train_export *e, const struct vd_train_verdi
                  vd_figure(srocc, 4, v->srocc), v->rmse);
 }
 
+/* NULL where there was no room for all of it. */
+static json_t *whole(json_t *o, int bad)
+{
+    if (!bad)
+        return o;
+    json_decref(o);
+    return NULL;
+}
+
 static json_t *contract(const struct vd_onnx_value *v, int side, bool filter, bool input, bool windows)
 {
     json_t *o = json_pack("{s:s}", "name", v->name);
+    int bad = !o;
     if (filter || input)
-        json_object_set_new(o, "range", json_pack("[i,i]", 0, 1));
+        bad |= json_object_set_new(o, "range", json_pack("[i,i]", 0, 1));
     if (input) {
-        json_object_set_new(o, "width", json_integer(side));
-        json_object_set_new(o, "height", json_integer(side));
+        bad |= json_object_set_new(o, "width", json_integer(side));
+        bad |= json_object_set_new(o, "height", json_integer(side));
     }
     if (input && !filter)
-        json_object_set_new(o, "resize", json_string(windows ? "windows" : "area"));
-    return o;
+        bad |= json_object_set_new(o, "resize", json_string(windows ? "windows" : "area"));
+    return whole(o, bad);
 }
 
 /* What row and sidecar both say. int8: of the int8 file; NULL: there is none. */
@@ -72,17 +82,29 @@ static json_t *sidecar(const struct vd_train_export *e, const struct vd_onnx_mod
     const struct vd_train_config *c = e->config;
     const bool filter = strcmp(c->kind, "nr");
     json_t *o = json_copy(shared);
-    json_object_set_new(o, "input", contract(&m->in[0], filter ? 224 : e->train->side, filter, true, c->windows));
-    json_object_set_new(o, "output", contract(&m->out[0], 0, filter, false, false));
+    int bad = json_object_size(o) != json_object_size(shared); /* json_copy() leaves out what there is no memory for */
+    bad |= json_object_set_new(o, "input", contract(&m->in[0], filter ? 224 : e->train->side, filter, true, c->windows));
+    bad |= json_object_set_new(o, "output", contract(&m->out[0], 0, filter, false, false));
     if (filter && !c->train[0].degraded && (c->blur > 0 || c->jpeg)) {
         json_t *d = json_object();
         if (c->blur > 0)
-            json_object_set_new(d, "blur_sigma", json_real(c->blur));
+            bad |= json_object_set_new(d, "blur_sigma", json_real(c->blur));
         if (c->jpeg)
-            json_object_set_new(d, "jpeg_quality", json_integer(c->jpeg));
-        json_object_set_new(o, "degradation", d);
+            bad |= json_object_set_new(d, "jpeg_quality", json_integer(c->jpeg));
+        bad |= json_object_set_new(o, "degradation", d);
     }
-    return o;
+    return whole(o, bad);
+}
+
+/* What the row says besides. */
+static int say_more(json_t *row, const struct vd_train_config *c)
+{
+    int bad = 0;
+    if (c->license)
+        bad |= json_object_set_new(row, "license", json_string(c->license));
+    if (c->description)
+        bad |= json_object_set_new(row, "description", json_string(c->description));
+    return bad ? vd_nomem(0) : 0;
 }
 
 /* --- the card */
@@ -164,6 +186,7 @@ int vd_train_export(const struct vd_train_export *e, struct vd_train_verdict *v)
     if (rc)
         return rc;
     json_t *shared = NULL, *own = NULL;
+    bool listed = false;
     if ((rc = vd_onnx_write(&m, &bytes)) || (rc = vd_train_judge(e->validation, bytes.data, bytes.size, 0, true, e->workers, NULL, v)))
         goto done;
     vd_sha256_hex(bytes.data, bytes.size, sha256);
@@ -176,11 +199,7 @@ int vd_train_export(const struct vd_train_export *e, struct vd_train_verdict *v)
     }
     if ((rc = vd_file_write(e->path->onnx, bytes.data, bytes.size)) || (rc = vd_sidecar_put(e->path->sidecar, own)) || (rc = write_card(e, v, &m, sha256)))
         goto done;
-    if (e->config->license)
-        json_object_set_new(shared, "license", json_string(e->config->license));
-    if (e->config->description)
-        json_object_set_new(shared, "description", json_string(e->config->description));
-    if (vd_file_is_regular(e->path->registry))
+    if (!(rc = say_more(shared, e->config)) && !(rc = vd_file_there(e->path->registry, &listed)) && listed)
         rc = vd_registry_put(e->path->registry, shared, e->path->sidecar);
 done:
     json_decref(shared);
@@ -208,21 +227,22 @@ int vd_train_check_qat(const struct vd_train_paths *p, const char *id, const uin
     char sha256[65], have[65], onnx[80];
     uint8_t *data;
     size_t n;
-    int rc = 0;
+    bool there;
     snprintf(onnx, sizeof(onnx), "%s.onnx", id);
     vd_sha256_hex(fp32, size, sha256);
-    if (vd_file_is_regular(p->onnx) && !(rc = vd_file_read(p->onnx, VD_MAX_MODEL, &data, &n))) {
+    int rc = vd_file_there(p->onnx, &there);
+    if (!rc && there && !(rc = vd_file_read(p->onnx, VD_MAX_MODEL, &data, &n))) {
         vd_sha256_hex(data, n, have);
         vd_free(data);
         if (strcmp(have, sha256))
             rc = vd_fail(EINVAL, "%s is another model than net.from, and the int8 file would be taken for its own: give another folder, another id, or that file "
                                  "as net.from", p->onnx);
     }
-    if (!rc && vd_file_is_regular(p->sidecar) && !(rc = vd_sidecar_load(p->sidecar, &side))) {
+    if (!rc && !(rc = vd_file_there(p->sidecar, &there)) && there && !(rc = vd_sidecar_load(p->sidecar, &side))) {
         rc = other_digest(p->sidecar, &side.row, sha256);
         vd_sidecar_free(&side);
     }
-    if (!rc && vd_file_is_regular(p->registry) && !(rc = vd_registry_load(p->registry, &nobody, &r))) {
+    if (!rc && !(rc = vd_file_there(p->registry, &there)) && there && !(rc = vd_registry_load(p->registry, &nobody, &r))) {
         rc = other_digest(p->registry, vd_registry_by_onnx(&r, onnx), sha256);
         vd_registry_free(&r);
     }
@@ -273,7 +293,6 @@ static int write_qat_card(const struct vd_train_qat_export *x, const struct vd_t
 static int pin(const struct vd_train_qat_export *x, const char *sha256, const struct vd_train_verdict *v)
 {
     const struct vd_train_paths *p = x->e->path;
-    const bool have_sidecar = vd_file_is_regular(p->sidecar);
     struct vd_registry r = {0};
     char notes[512], onnx[80], said[3][VD_FIGURE];
     snprintf(onnx, sizeof(onnx), "%s.onnx", x->e->config->id);
@@ -283,14 +302,11 @@ static int pin(const struct vd_train_qat_export *x, const char *sha256, const st
              x->e->train->n, vd_s(x->e->train->n), v->n, vd_s(v->n), filter ? "mean gain dB" : "PLCC", vd_figure(said[0], 3, filter ? v[VD_QAT_FP32].gain : v[VD_QAT_FP32].plcc),
              vd_figure(said[1], 3, filter ? v[VD_QAT_TRAINED].gain : v[VD_QAT_TRAINED].plcc), vd_figure(said[2], 6, v[VD_QAT_TRAINED].drop));
     json_t *shared = common_keys(x->e, x->model, x->q->source_sha256, sha256, notes), *own = shared ? sidecar(x->e, x->model, shared) : NULL;
-    int rc = own ? 0 : vd_nomem(0);
+    bool there = false;
+    int rc = own ? vd_file_there(p->sidecar, &there) : vd_nomem(0);
     if (!rc)
-        rc = have_sidecar ? vd_sidecar_set_quant(p->sidecar, VD_QUANT_QAT, sha256) : vd_sidecar_put(p->sidecar, own);
-    if (!rc && c->license)
-        json_object_set_new(shared, "license", json_string(c->license));
-    if (!rc && c->description)
-        json_object_set_new(shared, "description", json_string(c->description));
-    if (!rc && vd_file_is_regular(p->registry) && !(rc = vd_registry_load(p->registry, &nobody, &r))) {
+        rc = there ? vd_sidecar_set_quant(p->sidecar, VD_QUANT_QAT, sha256) : vd_sidecar_put(p->sidecar, own);
+    if (!rc && !(rc = say_more(shared, c)) && !(rc = vd_file_there(p->registry, &there)) && there && !(rc = vd_registry_load(p->registry, &nobody, &r))) {
         const struct vd_row *row = vd_registry_by_onnx(&r, onnx);
         if (!(rc = other_digest(p->registry, row, x->q->source_sha256)))
             rc = row ? vd_registry_set_quant(p->registry, onnx, VD_QUANT_QAT, sha256, p->sidecar, NULL) : vd_registry_put(p->registry, shared, p->sidecar);
@@ -316,7 +332,8 @@ int vd_train_export_qat(const struct vd_train_qat_export *x, struct vd_train_ver
         rc = vd_train_judge(e->validation, bytes[i].data, bytes[i].size, 0, true, e->workers, &fp32, &v[i]);
     if (!rc)
         rc = vd_session_try(bytes[VD_QAT_TRAINED].data, bytes[VD_QAT_TRAINED].size, NULL);
-    if (!rc && !vd_file_is_regular(e->path->onnx))
+    bool there = false;
+    if (!rc && !(rc = vd_file_there(e->path->onnx, &there)) && !there)
         rc = vd_file_write(e->path->onnx, x->fp32, x->fp32_size);
     if (!rc) {
         vd_sha256_hex(bytes[VD_QAT_TRAINED].data, bytes[VD_QAT_TRAINED].size, sha256);

@@ -65,7 +65,10 @@ int vd_train_log_write(const struct vd_train_log *l)
     if (rc)
         return rc;
     json_array_foreach(l->lines, i, line) {
-        json_dumpf(line, out.stream, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        if (json_dumpf(line, out.stream, JSON_COMPACT | JSON_REAL_PRECISION(9)) && !ferror(out.stream)) { /* errors of the stream are commit's */
+            vd_file_out_abort(&out);
+            return vd_nomem(0);
+        }
         fputc('\n', out.stream);
     }
     return vd_file_out_commit(&out);

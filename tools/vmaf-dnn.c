@@ -41,7 +41,7 @@ static int finish(int code)
 {
     if (!fflush(stdout) && !ferror(stdout))
         return code;
-    if (errno != EPIPE)
+    if (errno != EPIPE && code != VD_EXIT_ROOM) /* which says that, or something like it, already */
         vd_say(NULL, "cannot write standard output: %s", strerror(errno));
     return code == VD_EXIT_OK ? VD_EXIT_ROOM : code;
 }

@@ -406,6 +406,17 @@ bool vd_file_is_regular(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+int vd_file_there(const char *path, bool *there)
+{
+    struct stat st;
+    int rc;
+    do
+        rc = stat(path, &st);
+    while (rc < 0 && errno == EINTR);
+    *there = rc == 0 && S_ISREG(st.st_mode);
+    return rc == 0 || errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : fail_read(errno, path);
+}
+
 bool vd_file_same(const char *a, const char *b)
 {
     struct stat x, y;

@@ -39,6 +39,8 @@ int vd_file_out_commit(struct vd_file_out *out);
 void vd_file_out_abort(struct vd_file_out *out);
 
 bool vd_file_is_regular(const char *path); /* follows links, opens nothing */
+/* The same where "no" has consequences: what cannot be found out is an error, -EACCES or -EIO, and not a file that is not there. */
+int vd_file_there(const char *path, bool *there);
 bool vd_file_same(const char *a, const char *b); /* both exist and are one file */
 
 #endif

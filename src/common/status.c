@@ -75,6 +75,8 @@ int vd_context(int rc, const char *fmt, ...)
 
 int vd_nomem(unsigned long long bytes)
 {
+    if (!bytes) /* somebody else asked for them */
+        return vd_fail(ENOMEM, "out of memory");
     return vd_fail(ENOMEM, "out of memory: %llu bytes more were needed", bytes);
 }
 

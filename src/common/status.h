@@ -23,7 +23,7 @@ int vd_fail(int err, const char *fmt, ...) VD_PRINTF(2, 3);
 /* Put "text: " before the recorded reason, unless rc is 0, and return rc. */
 int vd_context(int rc, const char *fmt, ...) VD_PRINTF(2, 3);
 
-/* -ENOMEM with the usual line; bytes is what was asked for. */
+/* -ENOMEM with the usual line; bytes is what was asked for; 0: not known. */
 int vd_nomem(unsigned long long bytes);
 
 /* Of a plural: "%d frame%s", n, vd_s(n). */

@@ -99,6 +99,29 @@ void vd_unlock_folder(int lock)
     close(lock);
 }
 
+static int changed(json_t *json, const char *path, vd_json_change *change, vd_json_change *check, void *arg, char **made, size_t *n)
+{
+    int rc = change(json, path, arg);
+
+    if (!rc)
+        rc = check(json, path, arg);
+    return rc ? rc : json_text(json, path, made, n);
+}
+
+int vd_json_create(const char *path, json_t *json, vd_json_change *change, vd_json_change *check, void *arg)
+{
+    char *made = NULL;
+    size_t n = 0;
+    int lock = vd_lock_folder(path), rc = json ? changed(json, path, change, check, arg, &made, &n) : vd_nomem(1);
+
+    if (!rc)
+        rc = vd_file_write(path, made, n);
+    vd_free(made);
+    json_decref(json);
+    vd_unlock_folder(lock);
+    return rc;
+}
+
 int vd_json_update(const char *path, vd_json_change *change, vd_json_change *check, void *arg, char **text, size_t *size)
 {
     char real[VD_MAX_PATH], *made = NULL;
@@ -112,11 +135,7 @@ int vd_json_update(const char *path, vd_json_change *change, vd_json_change *che
     int lock = vd_lock_folder(real);
     rc = vd_json_read(real, false, &json, NULL);
     if (!rc)
-        rc = change(json, path, arg);
-    if (!rc)
-        rc = check(json, path, arg);
-    if (!rc)
-        rc = json_text(json, path, &made, &n);
+        rc = changed(json, path, change, check, arg, &made, &n);
     if (!rc)
         rc = vd_file_write(real, made, n);
     if (!rc && text) {

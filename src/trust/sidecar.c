@@ -94,14 +94,11 @@ static int merge(json_t *json, const char *path, void *arg)
 
 int vd_sidecar_put(const char *path, const json_t *keys)
 {
-    static const char empty[] = "{\n  \"$schema\": \"./sidecar.schema.json\"\n}\n";
-    int there = vd_present(path), rc = there < 0 ? there : 0;
+    const int there = vd_present(path);
+    void *arg = (void *)(uintptr_t)keys;
 
-    if (!rc && !there)
-        rc = vd_file_write(path, empty, sizeof(empty) - 1);
-    if (!rc)
-        rc = vd_json_update(path, merge, check, (void *)(uintptr_t)keys, NULL, NULL);
-    if (rc && !there)
-        remove(path); /* made just now, and says nothing */
-    return rc;
+    if (there < 0)
+        return there;
+    return there ? vd_json_update(path, merge, check, arg, NULL, NULL)
+                 : vd_json_create(path, json_pack("{s:s}", "$schema", "./sidecar.schema.json"), merge, check, arg);
 }

@@ -51,6 +51,8 @@ int vd_json_read(const char *path, bool jailed, json_t **json, char sha256[65]);
 typedef int vd_json_change(json_t *json, const char *path, void *arg);
 /* text: the bytes that were written; NULL: not wanted. */
 int vd_json_update(const char *path, vd_json_change *change, vd_json_change *check, void *arg, char **text, size_t *size);
+/* The same of a file that is not there and begins as json, which is freed here; NULL: there was no memory for it. */
+int vd_json_create(const char *path, json_t *json, vd_json_change *change, vd_json_change *check, void *arg);
 /* Keys of o become those of keys; a null takes one out. */
 int vd_json_merge(json_t *o, const json_t *keys);
 int vd_lock_folder(const char *path); /* of path; what to unlock, or -1: there are no locks there */
