@@ -68,6 +68,7 @@ struct run {
     void *also_arg;
     struct vd_progress progress;
     long done;
+    bool of_model; /* what went wrong is the model's, and not a source's */
 };
 
 static int one_frame(void *arg, const struct vd_tensor *in, bool pictures)
@@ -76,6 +77,7 @@ static int one_frame(void *arg, const struct vd_tensor *in, bool pictures)
     int rc = vd_observer_run(r->o, in, pictures);
     if (!rc && r->also)
         rc = r->also(r->also_arg, in, pictures);
+    r->of_model = rc;
     vd_progress_step(&r->progress, ++r->done);
     return rc;
 }
@@ -141,12 +143,12 @@ static int equalise(const struct vd_onnx_model *m, const struct vd_calibrate_arg
     return rc;
 }
 
-static int observe(const struct vd_cmd *cmd, const struct vd_calibrate_args *a, struct vd_calibrated *out, struct vd_calibration *into, vd_frame_fn *also,
-                   void *also_arg)
+/* 0, or the exit code after a message. */
+static int observe(const struct vd_calibrate_args *a, struct vd_calibrated *out, struct vd_calibration *into, vd_frame_fn *also, void *also_arg)
 {
     struct run r = {.also = also, .also_arg = also_arg};
     int rc = vd_observer_open(&r.o, out->model, into, out->kernels, out->workers);
-    (void)cmd;
+    r.of_model = rc;
     vd_progress_start(&r.progress, "calibrate: frame", 0);
     if (a->quiet)
         r.progress.on = false;
@@ -162,16 +164,10 @@ static int observe(const struct vd_cmd *cmd, const struct vd_calibrate_args *a, 
     vd_progress_end(&r.progress);
     vd_observer_close(r.o);
     vd_calib_trim(into);
-    return rc;
+    return r.of_model ? vd_report(rc) : vd_report_clip(rc);
 }
 
-static int report_source(int rc)
-{
-    const int code = vd_report(rc);
-    return rc == -EBADMSG ? VD_EXIT_CLIP : code;
-}
-
-int vd_calibrate(const struct vd_cmd *cmd, const struct vd_onnx_model *m, const char *sha256, const struct vd_calibrate_args *a,
+int vd_calibrate(const struct vd_onnx_model *m, const char *sha256, const struct vd_calibrate_args *a,
                  const struct vd_run_opts *run, vd_frame_fn *also, void *also_arg, struct vd_calibrated *out)
 {
     bool clips = false, first = true;
@@ -188,7 +184,7 @@ int vd_calibrate(const struct vd_cmd *cmd, const struct vd_onnx_model *m, const 
             clips = true;
     }
     if (rc)
-        return vd_report(rc);
+        return vd_report_clip(rc);
     if (!first && a->equalize_set && a->equalize != (out->c.n_group > 0))
         return vd_report(vd_fail(EINVAL, "the calibration was made with%s equalisation: make it again with --equalize %s, or leave the option out",
                                  a->equalize ? "out" : "", a->equalize ? "on" : "off"));
@@ -198,14 +194,14 @@ int vd_calibrate(const struct vd_cmd *cmd, const struct vd_onnx_model *m, const 
     if (!clips)
         return VD_EXIT_OK;
     if (first)
-        return (rc = observe(cmd, a, out, &out->c, also, also_arg)) ? report_source(rc) : VD_EXIT_OK;
+        return observe(a, out, &out->c, also, also_arg);
     struct vd_calibration more = {.group = out->c.group, .n_group = out->c.n_group};
     memcpy(more.model_sha256, sha256, sizeof(more.model_sha256));
-    rc = observe(cmd, a, out, &more, also, also_arg);
-    if (!rc)
+    const int code = observe(a, out, &more, also, also_arg);
+    if (!code)
         rc = vd_calib_merge(&out->c, &more);
     vd_calibration_free(&more);
-    return rc ? report_source(rc) : VD_EXIT_OK;
+    return code ? code : vd_report_clip(rc);
 }
 
 void vd_calibrated_free(struct vd_calibrated *c)

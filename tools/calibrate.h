@@ -51,7 +51,7 @@ int vd_calibrate_option(const struct vd_cmd *c, int opt, const char *arg, struct
 void vd_calibrate_allow(struct vd_sandbox *s, const struct vd_calibrate_args *a);
 
 /* 0, or the exit code after a message. also sees every frame, after it was observed; NULL: nobody. */
-int vd_calibrate(const struct vd_cmd *cmd, const struct vd_onnx_model *m, const char *sha256, const struct vd_calibrate_args *a,
+int vd_calibrate(const struct vd_onnx_model *m, const char *sha256, const struct vd_calibrate_args *a,
                  const struct vd_run_opts *run, vd_frame_fn *also, void *also_arg, struct vd_calibrated *out);
 void vd_calibrated_free(struct vd_calibrated *c);
 

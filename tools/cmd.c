@@ -89,6 +89,13 @@ int vd_report(int rc)
     return vd_exit_code(rc);
 }
 
+int vd_report_clip(int rc)
+{
+    const int code = vd_report(rc);
+
+    return rc == -EACCES ? VD_EXIT_USAGE : code == VD_EXIT_REFUSED ? VD_EXIT_CLIP : code;
+}
+
 int vd_report_output(int rc)
 {
     if (rc != -EPIPE)

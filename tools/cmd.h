@@ -14,7 +14,7 @@ enum {
     VD_EXIT_OK = 0,
     VD_EXIT_NO = 1,      /* a verdict said no */
     VD_EXIT_USAGE = 2,   /* usage, or a file that is not there */
-    VD_EXIT_CLIP = 3,    /* a clip that is broken or ends early */
+    VD_EXIT_CLIP = 3,    /* a clip, an array or a calibration that is broken, ends early, or is of a kind that is not taken */
     VD_EXIT_REFUSED = 4, /* a model that was refused */
     VD_EXIT_ROOM = 5,    /* no room or no memory, a read or write that failed, or nobody reads the output (no message then) */
 };
@@ -33,6 +33,8 @@ int vd_usage(const struct vd_cmd *c, const char *fmt, ...) __attribute__((format
 /* "vmaf-dnn: REASON" from vd_reason() on standard error, and the exit code that belongs to rc (a negative errno). */
 int vd_report(int rc);
 int vd_exit_code(int rc);
+/* The same for what came of opening or reading a clip: what is wrong with it is the clip's, and not the model's. */
+int vd_report_clip(int rc);
 /* The same for an output that cannot be made or written; says nothing when nobody reads it (-EPIPE). */
 int vd_report_output(int rc);
 /* "vmaf-dnn NAME: text" on standard error (a warning, a summary, a reason of its own); c NULL: without a name.

@@ -28,7 +28,8 @@ static const char help[] =
     "  vmaf-dnn calibrate model.onnx a.y4m b.y4m --frames 50 -o ranges.json\n"
     "  vmaf-dnn calibrate model.onnx monday.json tuesday.json -o both.json\n"
     "\n"
-    "Exit codes: 0 done, 2 usage or no such file, 3 a clip is broken, 4 the model or a clip was refused, 5 no room.\n";
+    "Exit codes: 0 done, 2 usage or no such file, 3 a source is broken, ends early, or is of a kind that is not taken, 4 the\n"
+    "model was refused, 5 no room or no memory.\n";
 
 const struct vd_cmd vd_cmd_calibrate;
 
@@ -119,7 +120,7 @@ static int run_job(struct job *j)
         j->a.frames.synthetic_w = j->file.sidecar.row.size_w;
         j->a.frames.synthetic_h = j->file.sidecar.row.size_h;
     }
-    if ((code = vd_calibrate(&vd_cmd_calibrate, &j->m, j->file.sha256, &j->a, &j->run, NULL, NULL, &j->made)) || (code = write_out(j)))
+    if ((code = vd_calibrate(&j->m, j->file.sha256, &j->a, &j->run, NULL, NULL, &j->made)) || (code = write_out(j)))
         return code;
     if (!j->a.quiet && strcmp(j->out, "-"))
         printf("%s: %zu bytes; %llu frames of %d sources, %d activations%s\n", j->out, j->bytes.size, (unsigned long long)j->made.c.frames,

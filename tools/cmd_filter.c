@@ -59,8 +59,8 @@ static const char help[] =
     "  vmaf-dnn filter -m learned_filter_v1 in.y4m -o out.y4m\n"
     "  ffmpeg -i in.mkv -f yuv4mpegpipe -strict -1 - | vmaf-dnn filter -m learned_filter_v1 - -o - | ffmpeg -i - out.mkv\n"
     "\n"
-    "Exit codes: 0 done, 2 usage or no such file, 3 the clip is broken or ends early, 4 the model was refused,\n"
-    "5 no room, no memory, or nobody reads OUT.\n";
+    "Exit codes: 0 done, 2 usage or no such file, 3 the clip is broken, ends early, or is of a kind that is not taken,\n"
+    "4 the model was refused, 5 no room, no memory, or nobody reads OUT.\n";
 
 const struct vd_cmd vd_cmd_filter;
 
@@ -113,14 +113,7 @@ static int open_input(struct filter *f)
     if (!strcmp(f->in, "-") && isatty(STDIN_FILENO))
         return vd_usage(&vd_cmd_filter, "standard input is a terminal: pipe a y4m clip in");
     f->fd = vd_clip_open(f->in);
-    return f->fd < 0 ? vd_report_output(f->fd) : VD_EXIT_OK;
-}
-
-/* A clip that cannot be read on is the clip's fault, but for the machine's errors. */
-static int report_clip(int rc)
-{
-    vd_report(rc);
-    return rc == -EIO || rc == -ENOMEM ? VD_EXIT_ROOM : VD_EXIT_CLIP;
+    return f->fd < 0 ? vd_report_clip(f->fd) : VD_EXIT_OK;
 }
 
 /* Chroma planes of another size than luma's get a session of their own; it must be of the same bytes. */
@@ -215,7 +208,7 @@ static int filter_frames(struct filter *f)
         int rc = vd_y4m_next(&f->clip);
         if (rc < 0) {
             vd_progress_end(&f->progress);
-            return report_clip(rc);
+            return vd_report_clip(rc);
         }
         if (rc == 0)
             break;
@@ -291,7 +284,7 @@ static int filter_clip(struct filter *f)
         return vd_report_output(rc);
     rc = vd_y4m_open(&f->clip, vd_read_fd, &f->fd, strcmp(f->in, "-") ? f->in : "standard input", f->interlaced);
     if (rc)
-        return report_clip(rc);
+        return vd_report_clip(rc);
     if ((code = open_small(f)))
         return code;
     if (!f->quiet)

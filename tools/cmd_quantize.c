@@ -67,8 +67,9 @@ static const char help[] =
     "  vmaf-dnn quantize dynamic model.onnx\n"
     "  vmaf-dnn quantize static model.onnx --calibration a.y4m --calibration b.y4m --frames 50 --budget 0.005\n"
     "\n"
-    "Exit codes: 0 done, 1 nothing meets the budget, 2 usage or no such file, 3 a clip is broken, 4 the model was refused\n"
-    "(its digest is not the pinned one, it is quantised already, it has nothing to quantise, ...), 5 no room or no memory.\n";
+    "Exit codes: 0 done, 1 nothing meets the budget, 2 usage or no such file, 3 a source is broken, ends early, or is of a\n"
+    "kind that is not taken, 4 the model was refused (its digest is not the pinned one, it is quantised already, it has\n"
+    "nothing to quantise, ...), 5 no room or no memory.\n";
 
 const struct vd_cmd vd_cmd_quantize;
 

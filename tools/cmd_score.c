@@ -49,8 +49,9 @@ static const char help[] =
     "  vmaf-dnn score -m nr_metric_v1 -d out.y4m\n"
     "  ffmpeg -i out.mp4 -f yuv4mpegpipe -strict -1 - | vmaf-dnn score -m nr_metric_v1 -d - -o scores.json\n"
     "\n"
-    "Exit codes: 0 done, 1 a score is not a number, 2 usage, no such file, or clips of different sizes, 3 a clip is broken or\n"
-    "ends early, 4 the model was refused, 5 no room, no memory, or nobody reads the output.\n";
+    "Exit codes: 0 done, 1 a score is not a number, 2 usage, no such file, or clips of different sizes, 3 a clip is broken,\n"
+    "ends early, or is of a kind that is not taken, 4 the model was refused, 5 no room, no memory, or nobody reads the\n"
+    "output.\n";
 
 /* --- standard output */
 
@@ -78,13 +79,6 @@ static int print_line(struct vd_score_job *s, void (*put)(struct vd_buf *, const
 
 static const char *side_name(int i) { return i == REF ? "the reference" : "the distorted clip"; }
 
-/* A clip that cannot be read on is the clip's fault, but for the machine's errors. */
-static int report_clip(int rc)
-{
-    vd_report(rc);
-    return rc == -EIO || rc == -ENOMEM ? VD_EXIT_ROOM : rc == -EINVAL ? VD_EXIT_USAGE : VD_EXIT_CLIP;
-}
-
 static int sizes_differ(const struct vd_score_job *s)
 {
     const struct vd_luma_clip *d = &s->clip[DIST], *r = &s->clip[REF];
@@ -102,7 +96,7 @@ static int next_pictures(struct vd_score_job *s, bool wanted, int *code)
     for (int i = 0; i < n; i++)
         if ((got[i] = vd_luma_next(&s->clip[i], wanted)) < 0) {
             vd_progress_end(&s->progress);
-            *code = report_clip(got[i]);
+            *code = vd_report_clip(got[i]);
             return -1;
         }
     if (n == 2 && got[0] != got[1]) {
@@ -267,7 +261,7 @@ static int begin_clips(struct vd_score_job *s)
     for (int i = DIST; i <= REF; i++) {
         const int rc = s->path[i] ? vd_luma_begin(&s->clip[i], &s->raw) : 0;
         if (rc)
-            return report_clip(rc);
+            return vd_report_clip(rc);
     }
     const struct vd_luma_clip *d = &s->clip[DIST], *r = &s->clip[REF];
     return s->path[REF] && d->w && r->w && (d->w != r->w || d->h != r->h) ? sizes_differ(s) : VD_EXIT_OK;

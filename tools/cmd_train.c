@@ -21,7 +21,7 @@ extern const struct vd_cmd vd_cmd_train;
 struct job {
     struct vd_run_opts run;
     const char *config_path, *folder;
-    bool restart, quiet;
+    bool restart, quiet, of_clips; /* of_clips: what went wrong is a clip's */
     struct vd_train_config config;
     struct vd_train_paths path;
     uint8_t identity[32];
@@ -99,6 +99,13 @@ static int begin_qat(struct job *j)
     return rc ? rc : vd_train_qat_begin(&j->qat, &j->config, &j->begin, &j->model, &j->train, j->kernels, j->workers);
 }
 
+static int load_pictures(struct job *j, struct vd_train_data *d, const struct vd_train_source *s, int n, int side, const char *label)
+{
+    const int rc = vd_train_data_load(d, &j->config, s, n, side, j->workers, label);
+    j->of_clips = rc;
+    return rc;
+}
+
 static int load(struct job *j)
 {
     const struct vd_train_config *c = &j->config;
@@ -108,9 +115,9 @@ static int load(struct job *j)
     if (!rc && c->from && !(rc = read_model(j)) && !(rc = vd_onnx_read(&j->model, j->begin.data, j->begin.size)))
         rc = sample_side(j, &side);
     if (!rc)
-        rc = vd_train_data_load(&j->train, c, c->train, c->n_train, side, j->workers, "training pictures");
+        rc = load_pictures(j, &j->train, c->train, c->n_train, side, "training pictures");
     if (!rc)
-        rc = vd_train_data_load(&j->validation, c, c->validation, c->n_validation, strcmp(c->kind, "nr") ? 8 : side, j->workers, "validation pictures");
+        rc = load_pictures(j, &j->validation, c->validation, c->n_validation, strcmp(c->kind, "nr") ? 8 : side, "validation pictures");
     if (!rc && !c->from && !(rc = make_model(j)))
         rc = vd_onnx_read(&j->model, j->begin.data, j->begin.size);
     if (!rc && c->qat.on)
@@ -387,7 +394,7 @@ static int run_job(struct job *j)
     if (code)
         return code;
     if ((rc = load(j)))
-        return vd_report(rc);
+        return j->of_clips ? vd_report_clip(rc) : vd_report(rc);
     identify(j);
     if ((rc = resume(j)))
         return vd_report(rc);
@@ -492,7 +499,8 @@ const struct vd_cmd vd_cmd_train = {
             "  -q, --quiet         print nothing but errors and warnings\n"
             "\n"
             "Exit codes: 0 done, also with such a warning, 2 usage, a file that is not there, or a checkpoint of another\n"
-            "run, 3 a clip that is broken, 4 a configuration or a model that was refused, 5 no room or no memory.\n"
+            "run, 3 a clip or a list of scores that is broken, ends early, or is of a kind that is not taken, 4 a\n"
+            "configuration or a model that was refused, 5 no room or no memory.\n"
             "\n"
             "Examples:\n"
             "  vmaf-dnn train -o out train/learned_filter_v1.json\n"

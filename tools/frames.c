@@ -303,6 +303,8 @@ int vd_frames_read(const char *path, const struct vd_onnx_model *m, const struct
         const size_t have = n > 0 ? (size_t)n : 0;
         if (!standard && !fstat(h.fd, &st) && S_ISDIR(st.st_mode))
             rc = vd_fail(EISDIR, "%s: is a folder: name the files in it", path);
+        else if (!standard && !n)
+            rc = vd_fail(EBADMSG, "%s: is empty; a clip, arrays or raw samples were expected", path);
         else
             rc = read_stream(&j, &h, magic, have);
         if (rc == 1) {

@@ -229,7 +229,7 @@ static bool is_json(const char *path)
 }
 
 /* What equalisation and bias correction each do. The form that is not made, with equalisation or without, is calibrated too, from the same sources. */
-static int show_effect(const struct vd_cmd *cmd, struct vd_quantize_job *j, struct vd_quant_measure *measure)
+static int show_effect(struct vd_quantize_job *j, struct vd_quant_measure *measure)
 {
     struct vd_static_job *st = j->st;
     struct vd_calibrated other = {0};
@@ -244,7 +244,7 @@ static int show_effect(const struct vd_cmd *cmd, struct vd_quantize_job *j, stru
     if (have_other) {
         a.equalize = !equalised;
         a.equalize_set = false;
-        const int code = vd_calibrate(cmd, &j->source, j->file.sha256, &a, &j->run, NULL, NULL, &other);
+        const int code = vd_calibrate(&j->source, j->file.sha256, &a, &j->run, NULL, NULL, &other);
         if (code) {
             vd_calibrated_free(&other);
             return code;
@@ -297,7 +297,7 @@ static int save(struct vd_static_job *st)
     return rc ? vd_report_output(rc) : VD_EXIT_OK;
 }
 
-static int measured(const struct vd_cmd *c, struct vd_quantize_job *j, struct vd_quant_measure *m)
+static int measured(struct vd_quantize_job *j, struct vd_quant_measure *m)
 {
     struct vd_static_job *st = j->st;
     int rc = 0, code = VD_EXIT_OK;
@@ -314,7 +314,7 @@ static int measured(const struct vd_cmd *c, struct vd_quantize_job *j, struct vd
     if (st->budget >= 0)
         code = search(j, m);
     if ((!code || (code == VD_EXIT_NO && st->best_only)) && st->effect) {
-        const int shown = show_effect(c, j, m);
+        const int shown = show_effect(j, m);
         code = shown ? shown : code;
     }
     return code;
@@ -360,7 +360,7 @@ int vd_static_job(const struct vd_cmd *c, struct vd_quantize_job *j)
     }
     vd_quant_measure_init(&m, &j->source, NULL, NULL);
     const bool measures = st->budget >= 0 || st->effect;
-    int code = vd_calibrate(c, &j->source, j->file.sha256, &st->calibrate, &j->run, measures ? vd_quant_measure_frame : NULL, &m, &st->made);
+    int code = vd_calibrate(&j->source, j->file.sha256, &st->calibrate, &j->run, measures ? vd_quant_measure_frame : NULL, &m, &st->made);
     st->o.calibration = &st->made.c;
     st->o.source_sha256 = j->file.sha256;
     if (!code)
@@ -368,7 +368,7 @@ int vd_static_job(const struct vd_cmd *c, struct vd_quantize_job *j)
     if (!code && (rc = settle_tails(c, j)))
         code = vd_report(vd_context(rc, "%s", j->file.fp32_path));
     if (!code && measures)
-        code = measured(c, j, &m);
+        code = measured(j, &m);
     if (!code || (code == VD_EXIT_NO && st->best_only)) {
         rc = vd_quantize_static(st->made.model, &st->o, &j->result, &st->report);
         if (rc)

@@ -136,7 +136,8 @@ static int add_frames(struct vd_train_data *d, const struct vd_train_source *s, 
         rc = open_clip(&b, degraded);
     if (!rc && degraded && (a.y.width != b.y.width || a.y.height != b.y.height))
         rc = vd_fail(EBADMSG, "%s is %dx%d, %s is %dx%d", clean, a.y.width, a.y.height, degraded, b.y.width, b.y.height);
-    for (long i = 0; !rc && (got = vd_y4m_next(&a.y)) == 1; i++) {
+    long i = 0;
+    for (; !rc && (got = vd_y4m_next(&a.y)) == 1; i++) {
         if (degraded && (got = vd_y4m_next(&b.y)) != 1) {
             rc = got ? got : vd_fail(EBADMSG, "%s ends before %s", degraded, clean);
             break;
@@ -159,6 +160,8 @@ static int add_frames(struct vd_train_data *d, const struct vd_train_source *s, 
     }
     if (!rc && got < 0)
         rc = got;
+    if (!rc && !i)
+        rc = vd_fail(EBADMSG, "%s: no frames in it", clean);
     close_clip(&a);
     close_clip(&b);
     return rc;

@@ -32,8 +32,8 @@ static void print_help(FILE *f)
           "A clip named - is standard input or standard output.\n"
           "\n"
           "Exit codes (gate has its own, see its --help): 0 done, 1 a verdict said no, 2 usage or a file that is\n"
-          "not there, 3 a clip or array that is broken or ends early, 4 a model that was refused, 5 no room, no\n"
-          "memory, a failed read or write, or nobody reads the output.\n", f);
+          "not there, 3 a clip or array that is broken, ends early, or is of a kind that is not taken, 4 a model\n"
+          "that was refused, 5 no room, no memory, a failed read or write, or nobody reads the output.\n", f);
 }
 
 /* Results on standard output count as given only when they were written. */

@@ -308,7 +308,7 @@ def test_static_products(tmp_path, case):
     feeds = {i: rng.standard_normal(size).astype(np.float32) * np.where(rng.random(size) < 0.01, 20, 0.5).astype(np.float32) for i in ["x", *x2]}
     check(tmp_path, m, feeds, True)
     steps = subprocess.run([BIN, "inspect", str(tmp_path / "m.onnx")], capture_output=True, text=True).stdout
-    assert ", 1 steps," in steps or ", 1 step," in steps or len(outs) > 1, steps
+    assert ", 1 step," in steps or len(outs) > 1, steps
 
 
 @pytest.mark.parametrize("case", range(8))
@@ -412,7 +412,7 @@ def test_the_filter_is_streams(tmp_path):
     for name, steps in (("model/tiny/learned_filter_v1.onnx", 1), ("model/tiny/learned_filter_v1.int8.onnx", 1),
                         ("model/tiny/learned_filter_x264_v1.int8.onnx", 1), ("tests/data/dynamic/learned_filter_v1.int8.onnx", 10)):
         r = subprocess.run([BIN, "inspect", os.path.join(os.environ["VMAF_DNN_SOURCE"], name)], capture_output=True, text=True)
-        assert r.returncode == 0 and f", {steps} steps," in r.stdout, r.stdout + r.stderr
+        assert r.returncode == 0 and f", {steps} step{'s' * (steps != 1)}," in r.stdout, r.stdout + r.stderr
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30], ids=str)

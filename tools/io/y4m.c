@@ -137,8 +137,8 @@ static int get_interlace(const struct vd_y4m *y, struct token t, bool allow, boo
         return vd_fail(EBADMSG, "%s: header tag '%.*s' is not one of Ip I? It Ib Im", y->name, t.n > 40 ? 40 : (int)t.n, t.p);
     if (!allow && strchr("tbm", t.p[1]))
         return vd_fail(ENOTSUP,
-                       "%s: the clip is interlaced (header tag '%.*s'), and a filter would mix its fields: deinterlace it, or give "
-                       "--allow-interlaced to filter both fields as one picture", y->name, (int)t.n, t.p);
+                       "%s: the clip is interlaced (header tag '%.*s'), and a filter would mix its fields: deinterlace it ('vmaf-dnn filter "
+                       "--allow-interlaced' filters both fields as one picture)", y->name, (int)t.n, t.p);
     return 0;
 }
 
