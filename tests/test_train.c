@@ -244,10 +244,11 @@ static void test_train_and_resume(void **state)
     (void)state;
     assert_true(temp_dir_make(&dir));
     static const struct vd_arch_block block[] = {{2, 20}, {1, 24}};
-    const struct vd_train_opts t = {.steps = 60, .warmup = 5, .lr = 5e-3, .lr_end = 1e-4, .weight_decay = 1e-4, .beta1 = 0.9, .beta2 = 0.999,
-                                    .epsilon = 1e-8, .clip_norm = 1};
     const uint8_t identity[32] = {1, 2, 3}, other[32] = {9};
-    for (int kind = 0; kind < 2; kind++) {
+    for (int of = 0; of < 4; of++) {
+        const int kind = of & 1;
+        const struct vd_train_opts t = {.steps = 60, .warmup = 5, .lr = 5e-3, .lr_end = 1e-4, .weight_decay = 1e-4, .beta1 = 0.9, .beta2 = 0.999,
+                                        .epsilon = 1e-8, .clip_norm = 1, .average = of & 2 ? 0.8 : 0};
         const char *path = temp_path(&dir, "checkpoint");
         struct vd_onnx_model m, stored;
         struct rig r;
@@ -272,6 +273,8 @@ static void test_train_and_resume(void **state)
             assert_true(loss < 0.9 * first);
             assert_int_equal(a.best_step, 60);
             size_t states;
+            assert_memory_equal(a.best, vd_trainer_params(&a), vd_net_count(r.net) * sizeof(float));
+            assert_int_equal(!memcmp(a.best, vd_net_params(r.net), vd_net_count(r.net) * sizeof(float)), !t.average);
             assert_int_equal(vd_net_store(r.net, a.best, a.best_state, &stored), 0);
             assert_int_equal(vd_onnx_write(&stored, &bytes[again]), 0);
             for (int i = 0; i < stored.n_node; i++)
@@ -290,6 +293,41 @@ static void test_train_and_resume(void **state)
         vd_free(bytes[1].data);
     }
     temp_dir_remove(&dir);
+}
+
+/* Averages by hand beside the trainer's: parameters and the running statistics. */
+static void test_average(void **state)
+{
+    (void)state;
+    static const struct vd_arch_block block[] = {{2, 8}};
+    const struct vd_train_opts t = {.steps = 12, .lr = 1e-2, .lr_end = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .average = 0.75};
+    const struct vd_net_opts o = {.height = 16, .width = 16, .batch = 4, .loss = {.l2 = 1}, .norm_momentum = 0.1};
+    struct vd_onnx_model m;
+    struct vd_trainer a;
+    struct rig r;
+    size_t states;
+    assert_int_equal(vd_arch_separable_score(&m, 4, block, 1, 16, 0, 1), 0);
+    set_up(&r, &m, &o, NULL, 1, 9);
+    assert_int_equal(vd_trainer_init(&a, r.net, &t), 0);
+    const size_t n = vd_net_count(r.net);
+    const double *running = vd_net_state(r.net, &states);
+    double *want = malloc((n + states) * sizeof(*want)), loss, norm;
+    for (size_t i = 0; i < n + states; i++)
+        want[i] = i < n ? (double)vd_net_params(r.net)[i] : running[i - n];
+    for (int step = 1; step <= 12; step++) {
+        const double stays = step < 3 ? step / (step + 1.0) : 0.75;
+        assert_int_equal(vd_trainer_step(&a, draw, r.list, o.batch, &loss, &norm), 0);
+        for (size_t i = 0; i < n + states; i++)
+            want[i] = stays * want[i] + (1 - stays) * (i < n ? (double)vd_net_params(r.net)[i] : running[i - n]);
+    }
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabs(want[i] - (double)vd_trainer_params(&a)[i]) <= 1e-6 * (1 + fabs(want[i])));
+    assert_true(states > 0);
+    for (size_t i = 0; i < states; i++)
+        assert_true(fabs(want[n + i] - vd_trainer_state(&a)[i]) <= 1e-12 * (1 + fabs(want[n + i])));
+    free(want);
+    vd_trainer_free(&a);
+    tear_down(&r);
 }
 
 static void test_damaged_checkpoint(void **state)
@@ -355,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_score_gradients),
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_train_and_resume),
+        cmocka_unit_test(test_average),
         cmocka_unit_test(test_damaged_checkpoint),
         cmocka_unit_test(test_architectures),
     };

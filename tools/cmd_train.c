@@ -187,15 +187,15 @@ static int resume(struct job *j)
 
 /* --- training */
 
-/* The file of the net as it is. */
+/* The file of the net as it is, or of its averages. */
 static int net_file(struct job *j, struct vd_buf *bytes)
 {
     struct vd_onnx_model m;
-    size_t states;
-    const double *state = vd_net_state(j->net, &states);
+    const float *params = vd_trainer_params(&j->trainer);
+    const double *state = vd_trainer_state(&j->trainer);
     if (j->config.qat.on)
-        return vd_train_qat_file(&j->qat, j->net, vd_net_params(j->net), state, bytes);
-    int rc = vd_net_store(j->net, vd_net_params(j->net), state, &m);
+        return vd_train_qat_file(&j->qat, j->net, params, state, bytes);
+    int rc = vd_net_store(j->net, params, state, &m);
     if (!rc) {
         rc = vd_onnx_write(&m, bytes);
         vd_onnx_free(&m);

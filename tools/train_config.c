@@ -201,7 +201,7 @@ static void read_optimiser(struct reader *r, const json_t *o)
     struct vd_train_opts *t = &r->c->opts;
 
     if (o)
-        only(r, "optimiser", o, "steps warmup rate rate_end weight_decay beta1 beta2 epsilon clip_norm");
+        only(r, "optimiser", o, "steps warmup rate rate_end weight_decay beta1 beta2 epsilon clip_norm average");
     const bool qat = r->c->qat.on; /* which begins near its end */
     t->steps = (uint64_t)whole(r, "optimiser", o, "steps", qat ? 2000 : 20000, 1, 1000000000);
     t->warmup = (uint64_t)whole(r, "optimiser", o, "warmup", qat ? 50 : 200, 0, 1000000);
@@ -212,6 +212,7 @@ static void read_optimiser(struct reader *r, const json_t *o)
     t->beta2 = number(r, "optimiser", o, "beta2", 0.999, 0, 0.999999);
     t->epsilon = number(r, "optimiser", o, "epsilon", 1e-8, 1e-30, 1);
     t->clip_norm = number(r, "optimiser", o, "clip_norm", 1, 0, 1e9);
+    t->average = number(r, "optimiser", o, "average", 0, 0, 0.999999);
 }
 
 static bool flag(struct reader *r, const char *where, const json_t *o, const char *key)

@@ -18,17 +18,21 @@ int vd_trainer_init(struct vd_trainer *t, struct vd_net *net, const struct vd_tr
     const double *state = vd_net_state(net, &states);
 
     *t = (struct vd_trainer){.net = net, .o = *o, .best_score = -INFINITY};
+    t->mean = o->average > 0 ? vd_malloc(n * sizeof(float)) : NULL;
+    t->mean_state = o->average > 0 ? vd_calloc(states + 1, sizeof(double)) : NULL;
     t->m = vd_calloc(n, sizeof(float));
     t->v = vd_calloc(n, sizeof(float));
     t->best = vd_malloc(n * sizeof(float));
     t->best_state = vd_calloc(states + 1, sizeof(double));
-    if (!t->m || !t->v || !t->best || !t->best_state) {
+    if (!t->m || !t->v || !t->best || !t->best_state || (o->average > 0 && (!t->mean || !t->mean_state))) {
         vd_trainer_free(t);
-        return vd_nomem(3 * n * sizeof(float));
+        return vd_nomem(4 * n * sizeof(float));
     }
-    memcpy(t->best, vd_net_params(net), n * sizeof(float));
-    if (states)
-        memcpy(t->best_state, state, states * sizeof(double));
+    for (int i = 0; i < (t->mean ? 2 : 1); i++) {
+        memcpy(i ? t->mean : t->best, vd_net_params(net), n * sizeof(float));
+        if (states)
+            memcpy(i ? t->mean_state : t->best_state, state, states * sizeof(double));
+    }
     return 0;
 }
 
@@ -36,6 +40,8 @@ void vd_trainer_free(struct vd_trainer *t)
 {
     vd_free(t->m);
     vd_free(t->v);
+    vd_free(t->mean);
+    vd_free(t->mean_state);
     vd_free(t->best);
     vd_free(t->best_state);
     *t = (struct vd_trainer){0};
@@ -50,6 +56,30 @@ double vd_trainer_rate(const struct vd_trainer *t)
         return o->lr * (double)(t->step + 1) / (double)o->warmup;
     const double span = o->steps > o->warmup ? (double)(o->steps - o->warmup) : 1, at = (double)(t->step - o->warmup) / span;
     return o->lr_end + (o->lr - o->lr_end) * 0.5 * (1 + cos(pi * (at < 1 ? at : 1)));
+}
+
+static void average(struct vd_trainer *t)
+{
+    const double stays = fmin(t->o.average, 1 - 1 / ((double)t->step + 1));
+    const float *w = vd_net_params(t->net);
+    const size_t n = vd_net_count(t->net);
+    size_t states;
+    const double *state = vd_net_state(t->net, &states);
+
+    if (!t->mean)
+        return;
+    for (size_t i = 0; i < n; i++)
+        t->mean[i] = (float)((double)w[i] + stays * ((double)t->mean[i] - (double)w[i]));
+    for (size_t i = 0; i < states; i++)
+        t->mean_state[i] = state[i] + stays * (t->mean_state[i] - state[i]);
+}
+
+const float *vd_trainer_params(const struct vd_trainer *t) { return t->mean ? t->mean : vd_net_params(t->net); }
+
+const double *vd_trainer_state(const struct vd_trainer *t)
+{
+    size_t states;
+    return t->mean_state ? t->mean_state : vd_net_state(t->net, &states);
 }
 
 int vd_trainer_step(struct vd_trainer *t, vd_net_draw *draw, void *arg, int batch, double *loss, double *grad_norm)
@@ -81,25 +111,26 @@ int vd_trainer_step(struct vd_trainer *t, vd_net_draw *draw, void *arg, int batc
             const double kept = p[k].decay ? (double)w[i] * (1 - rate * o->weight_decay) : (double)w[i];
             w[i] = (float)(kept - rate * (p[k].range ? o->range_rate : 1) * (m / c1) / (sqrt(v / c2) + o->epsilon));
         }
+    average(t);
     return 0;
 }
 
 bool vd_trainer_judge(struct vd_trainer *t, double score)
 {
     size_t states;
-    const double *state = vd_net_state(t->net, &states);
 
     if (!(score > t->best_score))
         return false;
+    (void)vd_net_state(t->net, &states);
     t->best_score = score;
     t->best_step = t->step;
-    memcpy(t->best, vd_net_params(t->net), vd_net_count(t->net) * sizeof(float));
+    memcpy(t->best, vd_trainer_params(t), vd_net_count(t->net) * sizeof(float));
     if (states)
-        memcpy(t->best_state, state, states * sizeof(double));
+        memcpy(t->best_state, vd_trainer_state(t), states * sizeof(double));
     return true;
 }
 
-/* --- checkpoints: magic, identity, counts, numbers in the machine's own order, SHA-256 of all of it --- */
+/* --- checkpoints: magic, identity (it says whether there are averages), counts, numbers in the machine's own order, SHA-256 of all of it --- */
 
 struct head {
     char magic[16];
@@ -125,15 +156,19 @@ int vd_trainer_save(const struct vd_trainer *t, const char *path, const uint8_t 
     vd_put(&b, t->m, bytes);
     vd_put(&b, t->v, bytes);
     vd_put(&b, t->best, bytes);
+    if (t->mean)
+        vd_put(&b, t->mean, bytes);
     if (states) {
         vd_put(&b, state, states * sizeof(double));
         vd_put(&b, t->best_state, states * sizeof(double));
+        if (t->mean)
+            vd_put(&b, t->mean_state, states * sizeof(double));
     }
-    int rc = b.bad ? vd_nomem(4 * bytes) : 0;
+    int rc = b.bad ? vd_nomem(5 * bytes) : 0;
     if (!rc) {
         crypto_hash_sha256(digest, b.data, b.size);
         vd_put(&b, digest, sizeof(digest));
-        rc = b.bad ? vd_nomem(4 * bytes) : vd_file_write(path, b.data, b.size);
+        rc = b.bad ? vd_nomem(5 * bytes) : vd_file_write(path, b.data, b.size);
     }
     vd_free(b.data);
     return rc;
@@ -145,7 +180,7 @@ int vd_trainer_load(struct vd_trainer *t, const char *path, const uint8_t identi
     uint8_t *data, digest[32];
     size_t size, states;
     double *state = vd_net_state(t->net, &states);
-    const size_t bytes = vd_net_count(t->net) * sizeof(float);
+    const size_t bytes = vd_net_count(t->net) * sizeof(float), arrays = t->mean ? 5 : 4, state_arrays = t->mean ? 3 : 2;
     struct head h;
     int rc = vd_file_read(path, CAP, &data, &size);
 
@@ -162,18 +197,17 @@ int vd_trainer_load(struct vd_trainer *t, const char *path, const uint8_t identi
     }
     memcpy(&h, data, sizeof(h));
     if (memcmp(h.identity, identity, sizeof(h.identity)) || h.params != vd_net_count(t->net) || h.states != states ||
-        size != sizeof(h) + 4 * bytes + 2 * states * sizeof(double) + sizeof(digest)) {
+        size != sizeof(h) + arrays * bytes + state_arrays * states * sizeof(double) + sizeof(digest)) {
         rc = vd_fail(EINVAL, "%s was made with another configuration or other data; --restart begins anew", path);
         goto done;
     }
     const uint8_t *at = data + sizeof(h);
-    float *const to[4] = {vd_net_params(t->net), t->m, t->v, t->best};
-    for (int i = 0; i < 4; i++, at += bytes)
+    float *const to[5] = {vd_net_params(t->net), t->m, t->v, t->best, t->mean};
+    double *const state_to[3] = {state, t->best_state, t->mean_state};
+    for (size_t i = 0; i < arrays; i++, at += bytes)
         memcpy(to[i], at, bytes);
-    if (states) {
-        memcpy(state, at, states * sizeof(double));
-        memcpy(t->best_state, at + states * sizeof(double), states * sizeof(double));
-    }
+    for (size_t i = 0; states && i < state_arrays; i++, at += states * sizeof(double))
+        memcpy(state_to[i], at, states * sizeof(double));
     t->step = h.step;
     t->best_step = h.best_step;
     t->best_score = h.best_score;

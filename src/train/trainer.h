@@ -11,6 +11,9 @@ struct vd_train_opts {
     double lr, lr_end, weight_decay, beta1, beta2, epsilon;
     double clip_norm; /* of the whole gradient but that of ranges; 0: not clipped */
     double range_rate; /* of ranges: this times the rate */
+    double average;    /* not 0: an exponential moving average of parameters and state is what is judged and kept, this much of it staying at each
+                        * step; the mean of all of them while they are few, min(average, 1 - 1 / (step + 1)) (Tarvainen and Valpola, Mean teachers,
+                        * NeurIPS 2017) */
 };
 
 struct vd_trainer {
@@ -18,6 +21,8 @@ struct vd_trainer {
     struct vd_train_opts o;
     uint64_t step;      /* steps done */
     float *m, *v;       /* moments */
+    float *mean;        /* moving average of the parameters; NULL without o.average */
+    double *mean_state;
     float *best;        /* parameters at the best validation; those at the start before there was one */
     double *best_state;
     uint64_t best_step;
@@ -32,7 +37,11 @@ double vd_trainer_rate(const struct vd_trainer *t); /* of the next step */
 /* One step on samples step * batch and on. The net's parameters are changed. -EDOM: not finite; nothing is changed then. */
 int vd_trainer_step(struct vd_trainer *t, vd_net_draw *draw, void *arg, int batch, double *loss, double *grad_norm);
 
-/* The parameters as they are now are the best when score is higher than the best one's. */
+/* What is judged, and stored: the averages, or without them the net's parameters and state (vd_net_params(), vd_net_state()) as they are. */
+const float *vd_trainer_params(const struct vd_trainer *t);
+const double *vd_trainer_state(const struct vd_trainer *t);
+
+/* These are the best when score is higher than the best one's. */
 bool vd_trainer_judge(struct vd_trainer *t, double score);
 
 /* Everything to a file, atomically, and back. identity: 32 bytes that say what is trained on what (a digest of configuration and
