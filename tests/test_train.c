@@ -330,6 +330,45 @@ static void test_average(void **state)
     tear_down(&r);
 }
 
+/* Statistics of batches with the averaged weights: as a net with those weights makes them by itself, and the net that is trained is as it was. */
+static void test_settle(void **state)
+{
+    (void)state;
+    static const struct vd_arch_block block[] = {{2, 8}};
+    const struct vd_train_opts t = {.steps = 12, .lr = 1e-2, .lr_end = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .average = 0.75, .norm_batches = 1};
+    const struct vd_net_opts o = {.height = 16, .width = 16, .batch = 4, .loss = {.l2 = 1}, .norm_momentum = 0.1}, whole = {.height = 16, .width = 16, .batch = 4,
+                                  .loss = {.l2 = 1}, .norm_momentum = 1};
+    struct vd_onnx_model m[2];
+    struct vd_trainer a;
+    struct rig r, by_hand;
+    size_t states;
+    double loss, norm;
+    assert_int_equal(vd_arch_separable_score(&m[0], 4, block, 1, 16, 0, 1), 0);
+    assert_int_equal(vd_arch_separable_score(&m[1], 4, block, 1, 16, 0, 1), 0);
+    set_up(&r, &m[0], &o, NULL, 1, 9);
+    set_up(&by_hand, &m[1], &whole, NULL, 1, 9);
+    assert_int_equal(vd_trainer_init(&a, r.net, &t), 0);
+    for (int step = 0; step < 12; step++)
+        assert_int_equal(vd_trainer_step(&a, draw, r.list, o.batch, &loss, &norm), 0);
+    const size_t bytes = vd_net_count(r.net) * sizeof(float);
+    float *before = memcpy(malloc(bytes), vd_net_params(r.net), bytes);
+    double *running = vd_net_state(r.net, &states), *state_before = memcpy(malloc(states * sizeof(double)), running, states * sizeof(double));
+    assert_int_equal(vd_trainer_settle(&a, draw, r.list), 0);
+    assert_memory_equal(vd_net_params(r.net), before, bytes);
+    assert_memory_equal(running, state_before, states * sizeof(double));
+    memcpy(vd_net_params(by_hand.net), vd_trainer_params(&a), bytes);
+    assert_int_equal(vd_net_step(by_hand.net, draw, by_hand.list, 0, false, &loss), 0);
+    const double *want = vd_net_state(by_hand.net, &states);
+    for (size_t i = 0; i < states; i++)
+        assert_true(fabs(want[i] - vd_trainer_state(&a)[i]) <= 1e-12 * (1 + fabs(want[i])));
+    assert_memory_not_equal(vd_trainer_state(&a), state_before, states * sizeof(double));
+    free(before);
+    free(state_before);
+    vd_trainer_free(&a);
+    tear_down(&r);
+    tear_down(&by_hand);
+}
+
 static void test_damaged_checkpoint(void **state)
 {
     struct temp_dir dir;
@@ -394,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_train_and_resume),
         cmocka_unit_test(test_average),
+        cmocka_unit_test(test_settle),
         cmocka_unit_test(test_damaged_checkpoint),
         cmocka_unit_test(test_architectures),
     };

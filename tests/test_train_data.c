@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which samples training draws: every place of every picture alike, and the same for the same number. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -73,8 +74,40 @@ static void test_scores(void **state)
     assert_in_range(left, DRAWS / 2 - 355, DRAWS / 2 + 355);
 }
 
+/* Transposed one time in two; contrast and brightness within what is asked for, the same over a sample, and all of it. */
+static void test_augment(void **state)
+{
+    static uint8_t v[SIDE * SIDE];
+    struct vd_train_picture p = {.w = SIDE, .h = SIDE, .degraded = v, .score = 80, .places = 1};
+    const struct vd_train_config c = {.seed = 7, .score_scale = 100, .augment = {.transpose = true, .contrast = 0.2, .brightness = 0.1}};
+    struct vd_train_data d = {.config = &c, .picture = &p, .n = 1, .side = SIDE};
+    float x[SIDE * SIDE], target;
+    int across = 0;
+    double gain_min = 9, gain_max = 0, lift_min = 9, lift_max = -9;
+    (void)state;
+    for (int r = 0; r < SIDE; r++)
+        for (int i = 0; i < SIDE; i++)
+            v[r * SIDE + i] = i % 2 ? 255 : 0; /* columns: rows when it is turned */
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        vd_train_data_draw(&d, i, x, &target);
+        const int step = x[1] != x[0] ? 1 : SIDE;
+        const double gain = (double)fabsf(x[step] - x[0]), lift = ((double)x[step] + (double)x[0]) / 2 - 0.5;
+        for (int k = 0; k < SIDE * SIDE; k++)
+            assert_true(x[k] == (k / step % 2 ? x[step] : x[0]));
+        across += step == 1;
+        gain_min = fmin(gain_min, gain);
+        gain_max = fmax(gain_max, gain);
+        lift_min = fmin(lift_min, lift);
+        lift_max = fmax(lift_max, lift);
+        assert_true(target > 0.799f && target < 0.801f);
+    }
+    assert_in_range(across, DRAWS / 2 - 355, DRAWS / 2 + 355);
+    assert_true(gain_min >= 0.7999 && gain_min < 0.805 && gain_max <= 1.2001 && gain_max > 1.195);
+    assert_true(lift_min >= -0.1001 && lift_min < -0.098 && lift_max <= 0.1001 && lift_max > 0.098);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_places), cmocka_unit_test(test_scores)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_places), cmocka_unit_test(test_scores), cmocka_unit_test(test_augment)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

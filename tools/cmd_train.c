@@ -257,7 +257,9 @@ static int judge(struct job *j, double seconds)
     struct vd_buf bytes = {0};
     struct vd_train_verdict v;
     char what[32];
-    const int rc = judge_bytes(j, net_file(j, &bytes), &bytes, &v);
+    int rc = vd_trainer_settle(&j->trainer, vd_train_data_draw, &j->train);
+    if (!rc)
+        rc = judge_bytes(j, net_file(j, &bytes), &bytes, &v);
     if (rc)
         return rc;
     const bool best = vd_trainer_judge(&j->trainer, v.score);

@@ -223,6 +223,19 @@ static bool flag(struct reader *r, const char *where, const json_t *o, const cha
     return json_is_true(v);
 }
 
+static void read_augment(struct reader *r, const json_t *o)
+{
+    struct vd_train_augment *a = &r->c->augment;
+    if (!o)
+        return;
+    only(r, "augment", o, "transpose contrast brightness");
+    a->transpose = flag(r, "augment", o, "transpose");
+    a->contrast = number(r, "augment", o, "contrast", 0, 0, 0.9);
+    a->brightness = number(r, "augment", o, "brightness", 0, 0, 0.5);
+    if (r->c->kind && strcmp(r->c->kind, "nr"))
+        wrong(r, "augment", "", "it is for scores; a filter's samples are flipped alone");
+}
+
 static void read_qat(struct reader *r, const json_t *q)
 {
     static const char *const modes[] = {"learned", "average", "fixed"}; /* as enum vd_net_range_mode */
@@ -303,7 +316,7 @@ int vd_train_config_load(const char *path, struct vd_train_config *c)
     vd_free(data);
     if (rc)
         return rc;
-    only(&r, "", c->json, "id kind license description net qat data crop batch seed optimiser loss norm_momentum score_scale validate_every save_every "
+    only(&r, "", c->json, "id kind license description net qat data crop batch seed optimiser loss augment norm_momentum norm_batches score_scale validate_every save_every "
                           "log_every validation_crop resize");
     c->id = text(&r, "", c->json, "id", true);
     c->kind = text(&r, "", c->json, "kind", true);
@@ -317,12 +330,14 @@ int vd_train_config_load(const char *path, struct vd_train_config *c)
     read_qat(&r, json_object_get(c->json, "qat"));
     read_data(&r, json_object_get(c->json, "data"));
     read_loss(&r, json_object_get(c->json, "loss"));
+    read_augment(&r, json_object_get(c->json, "augment"));
     read_optimiser(&r, json_object_get(c->json, "optimiser"));
     c->opts.range_rate = c->qat.range_rate;
     c->crop = (int)whole(&r, "", c->json, "crop", 64, 8, 1024);
     c->batch = (int)whole(&r, "", c->json, "batch", 32, 1, 1024);
     c->seed = (uint64_t)whole(&r, "", c->json, "seed", 0, 0, 1L << 40);
     c->norm_momentum = number(&r, "", c->json, "norm_momentum", 0.1, 0, 1);
+    c->opts.norm_batches = (int)whole(&r, "", c->json, "norm_batches", 32, 0, 1000000);
     c->score_scale = number(&r, "", c->json, "score_scale", 1, 1e-6, 1e6);
     c->validate_every = whole(&r, "", c->json, "validate_every", 500, 1, 1000000000);
     c->save_every = whole(&r, "", c->json, "save_every", 500, 1, 1000000000);

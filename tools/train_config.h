@@ -36,6 +36,11 @@ struct vd_train_qat_config { /* quantisation-aware training of net.from */
     const char *exclude[VD_TRAIN_MAX_SOURCES]; int n_exclude; /* nodes that stay in fp32 */
 };
 
+struct vd_train_augment { /* of a score's samples, beside flips */
+    bool transpose;
+    double contrast, brightness; /* most that a sample's differences from 1/2 are multiplied by more or less, and that is added or taken, of 1 */
+};
+
 struct vd_train_config {
     json_t *json;
     struct vd_arena arena; /* paths */
@@ -54,6 +59,7 @@ struct vd_train_config {
     double shrink;         /* down and up again by this factor; 1: not */
     int jpeg;              /* quality; 0: none */
 
+    struct vd_train_augment augment;
     struct vd_train_qat_config qat;
     int crop, batch;
     uint64_t seed;

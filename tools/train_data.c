@@ -416,11 +416,15 @@ void vd_train_data_draw(void *arg, uint64_t sample, float *x, float *target)
     const uint32_t flips = vd_rng_u32(&rng);
     const bool mirror = flips & 1, upside_down = flips & 2;
     const int left = (int)vd_rng_below(&rng, (uint32_t)(p->w - side) + 1), top = (int)vd_rng_below(&rng, (uint32_t)(p->h - side) + 1);
+    const struct vd_train_augment *a = &d->config->augment;
+    const bool turn = a->transpose && flips & 4, tones = a->contrast > 0 || a->brightness > 0;
+    const double gain = tones ? 1 + a->contrast * (2 * vd_rng_f64(&rng) - 1) : 1, lift = tones ? a->brightness * (2 * vd_rng_f64(&rng) - 1) : 0;
     for (int r = 0; r < side; r++) {
-        const size_t at = (size_t)(top + (upside_down ? side - 1 - r : r)) * (size_t)p->w + (size_t)left;
         for (int i = 0; i < side; i++) {
-            const size_t from = at + (size_t)(mirror ? side - 1 - i : i);
-            *x++ = (float)p->degraded[from] / 255;
+            const int down = turn ? i : r, across = turn ? r : i;
+            const size_t from = (size_t)(top + (upside_down ? side - 1 - down : down)) * (size_t)p->w + (size_t)(left + (mirror ? side - 1 - across : across));
+            const float v = (float)p->degraded[from] / 255;
+            *x++ = tones ? (float)(0.5 + gain * ((double)v - 0.5) + lift) : v;
             if (p->clean)
                 *target++ = (float)p->clean[from] / 255;
         }

@@ -32,7 +32,7 @@ void vd_train_data_free(struct vd_train_data *d);
 
 /* A vd_net_draw whose arg is a struct vd_train_data: sample number n of a run is always the same. A filter's: a place in a picture, each
  * of all pictures' places as likely as any other, and flips. A score's: a picture, or a window of one,
- * perhaps mirrored or upside down; the target is score / score_scale. */
+ * perhaps mirrored or upside down, or as `augment` says; the target is score / score_scale. */
 void vd_train_data_draw(void *arg, uint64_t sample, float *x, float *target);
 
 /* What a model does to the validation pictures. */

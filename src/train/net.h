@@ -78,6 +78,11 @@ typedef void vd_net_draw(void *arg, uint64_t sample, float *x, float *target);
  * -EDOM: the loss is not finite. */
 int vd_net_step(struct vd_net *n, vd_net_draw *draw, void *arg, uint64_t first, bool backward, double *loss);
 
+/* The running means and variances of the BatchNormalizations as the means over so many batches of samples first and on, with the parameters as they
+ * are ("precise", Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021): moving averages lag behind parameters that change, and belong to no
+ * average of them. Nothing else changes. -EDOM as above; the statistics are of no use then. */
+int vd_net_norm_state(struct vd_net *n, vd_net_draw *draw, void *arg, uint64_t first, int batches);
+
 /* One sample forwards: y has vd_net_target_count() floats. Not where samples wait for each other (BatchNormalization, rank loss): -EINVAL. */
 int vd_net_forward(struct vd_net *n, const float *x, float *y);
 

@@ -329,6 +329,20 @@ int vd_net_step(struct vd_net *n, vd_net_draw *draw, void *arg, uint64_t first, 
     return 0;
 }
 
+int vd_net_norm_state(struct vd_net *n, vd_net_draw *draw, void *arg, uint64_t first, int batches)
+{
+    const double momentum = n->o.norm_momentum;
+    double loss;
+    int rc = 0;
+
+    for (int i = 0; n->norms && i < batches && !rc; i++) {
+        n->o.norm_momentum = 1.0 / (i + 1); /* the first replaces what was there */
+        rc = vd_net_step(n, draw, arg, first + (uint64_t)i * (uint64_t)n->o.batch, false, &loss);
+    }
+    n->o.norm_momentum = momentum;
+    return rc;
+}
+
 int vd_net_forward(struct vd_net *n, const float *x, float *y)
 {
     struct vd_work *w = &n->work[0];

@@ -20,14 +20,22 @@ int vd_trainer_init(struct vd_trainer *t, struct vd_net *net, const struct vd_tr
     *t = (struct vd_trainer){.net = net, .o = *o, .best_score = -INFINITY};
     t->mean = o->average > 0 ? vd_malloc(n * sizeof(float)) : NULL;
     t->mean_state = o->average > 0 ? vd_calloc(states + 1, sizeof(double)) : NULL;
+    if (o->norm_batches && states) {
+        t->put_by = vd_malloc(n * sizeof(float));
+        t->put_by_state = vd_calloc(states, sizeof(double));
+        t->settled = vd_calloc(states, sizeof(double));
+    }
     t->m = vd_calloc(n, sizeof(float));
     t->v = vd_calloc(n, sizeof(float));
     t->best = vd_malloc(n * sizeof(float));
     t->best_state = vd_calloc(states + 1, sizeof(double));
-    if (!t->m || !t->v || !t->best || !t->best_state || (o->average > 0 && (!t->mean || !t->mean_state))) {
+    if (!t->m || !t->v || !t->best || !t->best_state || (o->average > 0 && (!t->mean || !t->mean_state)) ||
+        (o->norm_batches && states && (!t->put_by || !t->put_by_state || !t->settled))) {
         vd_trainer_free(t);
-        return vd_nomem(4 * n * sizeof(float));
+        return vd_nomem(5 * n * sizeof(float));
     }
+    if (t->settled)
+        memcpy(t->settled, state, states * sizeof(double));
     for (int i = 0; i < (t->mean ? 2 : 1); i++) {
         memcpy(i ? t->mean : t->best, vd_net_params(net), n * sizeof(float));
         if (states)
@@ -42,6 +50,9 @@ void vd_trainer_free(struct vd_trainer *t)
     vd_free(t->v);
     vd_free(t->mean);
     vd_free(t->mean_state);
+    vd_free(t->put_by);
+    vd_free(t->put_by_state);
+    vd_free(t->settled);
     vd_free(t->best);
     vd_free(t->best_state);
     *t = (struct vd_trainer){0};
@@ -74,12 +85,34 @@ static void average(struct vd_trainer *t)
         t->mean_state[i] = state[i] + stays * (t->mean_state[i] - state[i]);
 }
 
+int vd_trainer_settle(struct vd_trainer *t, vd_net_draw *draw, void *arg)
+{
+    float *w = vd_net_params(t->net);
+    const size_t bytes = vd_net_count(t->net) * sizeof(float);
+    size_t states;
+    double *state = vd_net_state(t->net, &states);
+
+    if (!t->settled)
+        return 0;
+    memcpy(t->put_by, w, bytes);
+    memcpy(t->put_by_state, state, states * sizeof(double));
+    if (t->mean) {
+        memcpy(w, t->mean, bytes);
+        memcpy(state, t->mean_state, states * sizeof(double));
+    }
+    const int rc = vd_net_norm_state(t->net, draw, arg, 0, t->o.norm_batches);
+    memcpy(t->settled, state, states * sizeof(double));
+    memcpy(w, t->put_by, bytes);
+    memcpy(state, t->put_by_state, states * sizeof(double));
+    return rc;
+}
+
 const float *vd_trainer_params(const struct vd_trainer *t) { return t->mean ? t->mean : vd_net_params(t->net); }
 
 const double *vd_trainer_state(const struct vd_trainer *t)
 {
     size_t states;
-    return t->mean_state ? t->mean_state : vd_net_state(t->net, &states);
+    return t->settled ? t->settled : t->mean_state ? t->mean_state : vd_net_state(t->net, &states);
 }
 
 int vd_trainer_step(struct vd_trainer *t, vd_net_draw *draw, void *arg, int batch, double *loss, double *grad_norm)

@@ -14,6 +14,7 @@ struct vd_train_opts {
     double average;    /* not 0: an exponential moving average of parameters and state is what is judged and kept, this much of it staying at each
                         * step; the mean of all of them while they are few, min(average, 1 - 1 / (step + 1)) (Tarvainen and Valpola, Mean teachers,
                         * NeurIPS 2017) */
+    int norm_batches;  /* not 0: what is judged and kept has statistics of BatchNormalization that vd_net_norm_state() makes of so many batches */
 };
 
 struct vd_trainer {
@@ -23,6 +24,9 @@ struct vd_trainer {
     float *m, *v;       /* moments */
     float *mean;        /* moving average of the parameters; NULL without o.average */
     double *mean_state;
+    float *put_by;      /* the net's parameters and state while vd_trainer_settle() runs; NULL without o.norm_batches */
+    double *put_by_state;
+    double *settled;    /* what it made; not in a checkpoint */
     float *best;        /* parameters at the best validation; those at the start before there was one */
     double *best_state;
     uint64_t best_step;
@@ -37,7 +41,12 @@ double vd_trainer_rate(const struct vd_trainer *t); /* of the next step */
 /* One step on samples step * batch and on. The net's parameters are changed. -EDOM: not finite; nothing is changed then. */
 int vd_trainer_step(struct vd_trainer *t, vd_net_draw *draw, void *arg, int batch, double *loss, double *grad_norm);
 
-/* What is judged, and stored: the averages, or without them the net's parameters and state (vd_net_params(), vd_net_state()) as they are. */
+/* Before what is judged or stored is asked for: the statistics of o.norm_batches batches of the run's first samples. The net is as it was afterwards.
+ * -EDOM as vd_net_step(). */
+int vd_trainer_settle(struct vd_trainer *t, vd_net_draw *draw, void *arg);
+
+/* What is judged, and stored: the averages, or without them the net's parameters and state (vd_net_params(), vd_net_state()) as they are; of the
+ * state what vd_trainer_settle() made of it. */
 const float *vd_trainer_params(const struct vd_trainer *t);
 const double *vd_trainer_state(const struct vd_trainer *t);
 
