@@ -274,7 +274,7 @@ void vd_session_line(const vmaf_dnn_session *s, char *dst, size_t size)
         return;
     }
     snprintf(dst, size, "%s (%s%s, %s), kernels %s, %d thread%s", i.id, i.quant_mode, i.baseline ? " baseline" : "",
-             i.pinned ? "pinned" : "UNPINNED", i.kernels, i.threads, i.threads == 1 ? "" : "s");
+             i.pinned ? "pinned" : "UNPINNED", i.kernels, i.threads, vd_s(i.threads));
 }
 
 char *vd_figure(char dst[VD_FIGURE], int digits, double v)

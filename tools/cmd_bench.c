@@ -221,8 +221,8 @@ static void print_table(struct subject *b, int n, const struct bench *o, double 
     printf("%s at [", b->info.id);
     for (int d = 0; d < b->in[0].rank; d++)
         printf("%s%" PRId64, d ? "," : "", b->in[0].shape[d]);
-    printf("], %.3f GMAC a run; kernels %s, %d thread%s; %d runs%s\n\n", b->gmac, b->info.kernels, b->info.threads,
-           b->info.threads == 1 ? "" : "s", o->runs, n == 2 ? ", in turn" : "");
+    printf("], %.3f GMAC a run; kernels %s, %d thread%s; %d run%s%s\n\n", b->gmac, b->info.kernels, b->info.threads,
+           vd_s(b->info.threads), o->runs, vd_s(o->runs), n == 2 ? ", in turn" : "");
     printf("           median ms     min ms     runs/s     GMAC/s\n");
     for (int k = 0; k < n; k++) {
         const double mid = median(b[k].t, o->runs);
@@ -266,8 +266,8 @@ static int print_layers(struct subject *b, const struct bench *o, const struct v
                                 b->info.threads, "gmac", b->gmac, "seconds", wall, "layers", list);
         return dump(all, ok);
     }
-    printf("%s, %s: %.2f ms a run, %.3f GMAC; kernels %s, %d thread%s, mean of %d runs\n\n", b->info.id, b->info.quant_mode, wall * 1e3, b->gmac,
-           b->info.kernels, b->info.threads, b->info.threads == 1 ? "" : "s", o->runs);
+    printf("%s, %s: %.2f ms a run, %.3f GMAC; kernels %s, %d thread%s, mean of %d run%s\n\n", b->info.id, b->info.quant_mode, wall * 1e3, b->gmac,
+           b->info.kernels, b->info.threads, vd_s(b->info.threads), o->runs, vd_s(o->runs));
     printf("%-24s %-20s %8s %8s %8s %7s %8s %7s\n", "node", "", "MMAC", "MB", "ms", "share", "GMAC/s", "GB/s");
     for (int i = 0; i < n; i++) {
         char rate[32] = "";

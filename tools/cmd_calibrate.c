@@ -123,8 +123,9 @@ static int run_job(struct job *j)
     if ((code = vd_calibrate(&j->m, j->file.sha256, &j->a, &j->run, NULL, NULL, &j->made)) || (code = write_out(j)))
         return code;
     if (!j->a.quiet && strcmp(j->out, "-"))
-        printf("%s: %zu bytes; %llu frames of %d sources, %d activations%s\n", j->out, j->bytes.size, (unsigned long long)j->made.c.frames,
-               j->made.c.n_source, j->made.c.n_tensor, j->made.c.n_group ? ", equalised" : "");
+        printf("%s: %zu bytes; %llu frame%s of %d source%s, %d activation%s%s\n", j->out, j->bytes.size, (unsigned long long)j->made.c.frames,
+               vd_s((long long)j->made.c.frames), j->made.c.n_source, vd_s(j->made.c.n_source), j->made.c.n_tensor, vd_s(j->made.c.n_tensor),
+               j->made.c.n_group ? ", equalised" : "");
     return VD_EXIT_OK;
 }
 

@@ -232,7 +232,7 @@ static void print_summary(const struct filter *f, double seconds)
     char what[512];
 
     vd_session_line(f->luma, what, sizeof(what));
-    vd_say(&vd_cmd_filter, "%" PRId64 " frame%s %dx%d %s in %.2f s, %.1f fps; %s%s", f->written, f->written == 1 ? "" : "s",
+    vd_say(&vd_cmd_filter, "%" PRId64 " frame%s %dx%d %s in %.2f s, %.1f fps; %s%s", f->written, vd_s(f->written),
            f->clip.width, f->clip.height, f->clip.chroma, seconds, seconds > 0 ? (double)f->written / seconds : 0.0, what,
            f->chroma && f->clip.planes > 1 ? ", chroma too" : "");
 }
@@ -252,7 +252,7 @@ static int finish(struct filter *f, int code)
     if (rc)
         return vd_report_output(rc);
     if (code == VD_EXIT_CLIP)
-        vd_say(&vd_cmd_filter, "the %" PRId64 " frame%s before that %s in %s", f->written, f->written == 1 ? "" : "s",
+        vd_say(&vd_cmd_filter, "the %" PRId64 " frame%s before that %s in %s", f->written, vd_s(f->written),
                f->written == 1 ? "is" : "are", where);
     return code;
 }

@@ -61,10 +61,10 @@ static int print_weights(const struct vd_onnx_model *m, bool layers)
     const int rc = vd_parts_find(&p, m);
     if (rc)
         return rc;
-    printf("weights    %zu in %d tensor%s, %zu bytes\n", p.weights, p.weight_tensors, vd_s(p.weight_tensors), p.weight_bytes);
+    printf("weights    %zu in %d tensor%s, %zu byte%s\n", p.weights, p.weight_tensors, vd_s(p.weight_tensors), p.weight_bytes, vd_s((long long)p.weight_bytes));
     if (p.constant_tensors)
-        printf("constants  %zu in %d tensor%s, %zu bytes: bounds, shapes, scales, zero points\n", p.constants, p.constant_tensors, vd_s(p.constant_tensors),
-               p.constant_bytes);
+        printf("constants  %zu in %d tensor%s, %zu byte%s: bounds, shapes, scales, zero points\n", p.constants, p.constant_tensors, vd_s(p.constant_tensors),
+               p.constant_bytes, vd_s((long long)p.constant_bytes));
     if (layers)
         vd_parts_print(&p, m);
     vd_parts_free(&p);
@@ -133,7 +133,7 @@ static int print_cost(const struct vd_onnx_model *m, struct vd_graph *g, const s
     if (!rc) {
         struct vd_plan_info info;
         vd_plan_info(plan, &info);
-        printf("int8       %d of %d convolutions and matrix products\n", info.convs_int8, info.convs);
+        printf("int8       %d of %d convolution%s and matrix product%s\n", info.convs_int8, info.convs, vd_s(info.convs), vd_s(info.convs));
         printf("cost       ");
         for (int i = 0; i < m->n_in; i++) {
             printf("%s%s [", i ? ", " : "at ", m->in[i].name);
@@ -177,7 +177,7 @@ static int inspect_bytes(const char *path, const uint8_t *data, size_t size, con
     char hex[65];
     int rc;
     vd_sha256_hex(data, size, hex);
-    printf("file       %s, %zu bytes\nsha256     %s\n", path, size, hex);
+    printf("file       %s, %zu byte%s\nsha256     %s\n", path, size, vd_s((long long)size), hex);
     rc = size ? vd_onnx_read(&m, data, size) : vd_fail(EBADMSG, "the file is empty");
     if (rc) {
         printf("runs       no: %s\n", vd_reason());

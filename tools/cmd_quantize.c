@@ -404,6 +404,15 @@ static void print_dynamic(const struct vd_quantize_job *j)
     printf("%s weights, %s\n", vd_type_name(j->o.weight_type), j->o.per_tensor ? "one scale a layer" : "one scale an output channel");
 }
 
+/* A tiny model may grow: names, scales and operators are more than its weights save. */
+static void print_size(const char *path, double size, double was)
+{
+    if (size <= was)
+        printf("%s: %.0f bytes, %.2f times smaller\n", path, size, was / size);
+    else
+        printf("%s: %.0f bytes, %.2f times larger: there are too few weights to save by\n", path, size, size / was);
+}
+
 static void print_report(const struct vd_quantize_job *j)
 {
     if (j->mode == VD_QUANT_STATIC)
@@ -411,7 +420,7 @@ static void print_report(const struct vd_quantize_job *j)
     else
         print_dynamic(j);
     printf("%s: %zu bytes\n", j->file.fp32_path, j->file.size);
-    printf("%s: %zu bytes, %.2f times smaller\n", j->path, j->bytes.size, (double)j->file.size / (double)j->bytes.size);
+    print_size(j->path, (double)j->bytes.size, (double)j->file.size);
     printf("sha256 %s", j->sha256);
     if (!j->beside)
         printf("; registry and sidecar were not touched");

@@ -17,7 +17,7 @@
 
 static const char help[] =
     "Usage: vmaf-dnn registry keygen -s SECRET.key -p PUBLIC.pub [OPTION]...\n"
-    "       vmaf-dnn registry sign -s SECRET.key [REGISTRY] [OPTION]...\n"
+    "       vmaf-dnn registry sign -s SECRET.key REGISTRY [OPTION]...\n"
     "       vmaf-dnn registry verify [REGISTRY] [-p PUBLIC.pub | --trusted-keys DIR]\n"
     "\n"
     "Who says which models run? A registry is signed as a whole, in minisign's format: 'minisign -Vm registry.json -p\n"
@@ -27,14 +27,16 @@ static const char help[] =
     "one that was opened before.\n"
     "\n"
     "keygen makes a pair of keys. The secret one is encrypted with a password, which is asked for at the terminal.\n"
-    "sign writes REGISTRY.minisig (default: model/tiny/registry.json as ids find it). First it adds to the registry what\n"
-    "a signature covers: schema, registry_version, one higher each time, and the sha256 of every sidecar.\n"
-    "verify says whether the signature is good, and of which key and version.\n"
+    "sign writes REGISTRY.minisig. First it adds to the registry what a signature covers: schema, registry_version, one\n"
+    "higher each time, and the sha256 of every sidecar. The registry has to be named: none is signed that was only found.\n"
+    "verify says whether the signature is good, and of which key and version (REGISTRY by default as ids find it:\n"
+    "$VMAF_DNN_REGISTRY, model/tiny/registry.json, the installed one).\n"
     "\n"
     "  -s, --secret FILE     secret key\n"
     "  -p, --public FILE     public key\n"
     "  --password-file FILE  the first line of FILE is the password (- is standard input)\n"
     "  --no-password         the secret key is not encrypted\n"
+    "  --registry FILE       another way to name REGISTRY\n"
     "  --as-it-is            sign the registry as it lies there, without a new registry_version\n"
     "  --comment TEXT        trusted comment, signed too (default: time, file name)\n"
     "  --trusted-keys DIR    folder of public keys (default: $VMAF_DNN_TRUSTED_KEYS)\n"
@@ -69,6 +71,7 @@ static int parse(int argc, char **argv, struct job *j)
         {"no-password", no_argument, NULL, OPT_NONE},
         {"as-it-is", no_argument, NULL, OPT_AS_IT_IS},
         {"comment", required_argument, NULL, OPT_COMMENT},
+        {"registry", required_argument, NULL, VD_OPT_REGISTRY},
         {"trusted-keys", required_argument, NULL, VD_OPT_TRUSTED},
         {"sandbox", required_argument, NULL, VD_OPT_SANDBOX},
         {"force", no_argument, NULL, 'f'},
@@ -100,7 +103,11 @@ static int parse(int argc, char **argv, struct job *j)
         if (!strcmp(j->what, words[i])) {
             if (argc - optind > (i ? 2 : 1))
                 return vd_usage(c, "'%s' is too much", argv[optind + (i ? 2 : 1)]);
-            j->run.registry = argv[optind + 1]; /* NULL behind the last */
+            if (j->run.registry && (!i || argv[optind + 1]))
+                return i ? vd_usage(c, "--registry %s and '%s': one registry at a time", j->run.registry, argv[optind + 1])
+                         : vd_usage(c, "keygen makes keys, and --registry %s has no part in it", j->run.registry);
+            if (argv[optind + 1]) /* NULL behind the last */
+                j->run.registry = argv[optind + 1];
             return VD_EXIT_OK;
         }
     const char *near = vd_closest(j->what, words);
@@ -240,9 +247,19 @@ static int print_signed(const struct vd_secret_key *s, const char *path)
     int rc = vd_registry_load(path, &none, &r);
     if (rc)
         return rc;
-    printf("%s.minisig: key %s, registry_version %" PRId64 ", %d model%s\n", path, id, r.version, r.n, r.n == 1 ? "" : "s");
+    printf("%s.minisig: key %s, registry_version %" PRId64 ", %d model%s\n", path, id, r.version, r.n, vd_s(r.n));
     vd_registry_free(&r);
     return 0;
+}
+
+/* To sign is to write, and to answer for what is in it: the one that ids find is named, and left alone. */
+static int which_registry(const struct job *j)
+{
+    char path[VD_MAX_PATH];
+
+    if (find(j, path))
+        snprintf(path, sizeof(path), "%s", "REGISTRY.json");
+    return vd_usage(&vd_cmd_registry, "which registry is to be signed? Name it, as in 'vmaf-dnn registry sign -s %s %s'", j->secret, path);
 }
 
 static int sign(struct job *j)
@@ -255,6 +272,8 @@ static int sign(struct job *j)
 
     if (!j->secret)
         return vd_usage(&vd_cmd_registry, "with which key? -s SECRET.key");
+    if (!j->run.registry)
+        return which_registry(j);
     vd_sandbox_read(&box, j->secret);
     vd_allow_model(&box, &j->run, NULL);
     vd_allow_model_writes(&box, &j->run, NULL);
@@ -340,7 +359,7 @@ static int verify(struct job *j)
         return VD_EXIT_NO;
     }
     if (!j->quiet)
-        printf("[ok]   %s: key %s, registry_version %" PRId64 ", %d model%s\n", path, r.key, r.version, r.n, r.n == 1 ? "" : "s");
+        printf("[ok]   %s: key %s, registry_version %" PRId64 ", %d model%s\n", path, r.key, r.version, r.n, vd_s(r.n));
     vd_registry_free(&r);
     return VD_EXIT_OK;
 }

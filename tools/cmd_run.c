@@ -179,7 +179,7 @@ static int bind_slots(const struct job *j, slot_fn *get, size_t n_slots, const c
             next++;
         if (next == n_slots)
             return vd_usage(&vd_cmd_run, "--%s %s: the model has %zu %sput%s, and all are given", what, list[i].arg, n_slots, what,
-                            n_slots == 1 ? "" : "s");
+                            vd_s((long long)n_slots));
         taken[next] = true;
         list[i].slot = (int)next;
     }

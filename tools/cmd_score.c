@@ -182,8 +182,8 @@ static bool name_nans(const struct vd_score_job *s)
             if (!isfinite(s->value[i * s->made.n_metric + m]) && !bad++)
                 first = i;
         if (bad)
-            vd_say(&vd_cmd_score, "%s is not a number on %zu of %zu frames, the first of them frame %" PRId64 ": there it is null, and so are its pooled figures",
-                   s->metric[m], bad, s->made.n, s->frame[first]);
+            vd_say(&vd_cmd_score, "%s is not a number on %zu of %zu frame%s, the first of them frame %" PRId64 ": there it is null, and so are its pooled figures",
+                   s->metric[m], bad, s->made.n, vd_s((long long)s->made.n), s->frame[first]);
         all = all && !bad;
     }
     return all;
@@ -199,7 +199,7 @@ static void print_summary(const struct vd_score_job *s, double seconds)
         snprintf(size, sizeof(size), " at %dx%d by %s", s->made.in_w, s->made.in_h, s->made.resize);
     if (vd_scores_pool(&s->made, 0, &p))
         p.mean = NAN;
-    vd_say(&vd_cmd_score, "%zu frame%s %dx%d%s in %.2f s, %.1f fps; %s; mean %s %.6g", s->made.n, s->made.n == 1 ? "" : "s", s->made.w, s->made.h, size, seconds,
+    vd_say(&vd_cmd_score, "%zu frame%s %dx%d%s in %.2f s, %.1f fps; %s; mean %s %.6g", s->made.n, vd_s((long long)s->made.n), s->made.w, s->made.h, size, seconds,
            s->made.fps, what, s->metric[0], p.mean);
 }
 
@@ -219,7 +219,7 @@ static int finish(struct vd_score_job *s, int code)
     if (written)
         return written;
     if (code == VD_EXIT_CLIP)
-        vd_say(&vd_cmd_score, "the %zu frame%s that %s scored before that %s written, marked as incomplete", s->made.n, s->made.n == 1 ? "" : "s",
+        vd_say(&vd_cmd_score, "the %zu frame%s that %s scored before that %s written, marked as incomplete", s->made.n, vd_s((long long)s->made.n),
                s->made.n == 1 ? "was" : "were", s->made.n == 1 ? "is" : "are");
     const bool numbers = name_nans(s);
     if (!s->quiet)

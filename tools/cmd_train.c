@@ -133,7 +133,7 @@ static int load(struct job *j)
                                   .range_momentum = c->qat.range_momentum};
     rc = vd_net_create(&j->net, &j->graph, &o, j->kernels, j->workers);
     if (!rc && vd_net_target_count(j->net) != (strcmp(c->kind, "nr") ? (size_t)side * (size_t)side : 1))
-        rc = vd_fail(EPERM, "the output of a %s has %zu numbers for a picture of %dx%d", c->kind, vd_net_target_count(j->net), side, side);
+        rc = vd_fail(EPERM, "the output of a %s has %zu number%s for a picture of %dx%d", c->kind, vd_net_target_count(j->net), vd_s((long long)vd_net_target_count(j->net)), side, side);
     return rc ? rc : vd_trainer_init(&j->trainer, j->net, &c->opts);
 }
 

@@ -260,7 +260,7 @@ static int read_raw(struct vd_frames_job *j, struct hashed *h)
         if (got < 0)
             rc = vd_fail(EIO, "%s: cannot read: %s", j->path, strerror((int)-got));
         else if (at && at < frame)
-            rc = vd_fail(EBADMSG, "%s: ends inside a frame: %zu bytes of %zu are there; is it %s of %dx%d?", j->path, at, frame, raw.name, j->o->w, j->o->h);
+            rc = vd_fail(EBADMSG, "%s: ends inside a frame: %zu of %zu bytes are there; is it %s of %dx%d?", j->path, at, frame, raw.name, j->o->w, j->o->h);
         if (rc || at < frame)
             break;
         if ((!j->o->frames || vd_draw_next(&draw)) && (rc = vd_frames_give_picture(j, p, (ptrdiff_t)raw.row, j->o->w, j->o->h, raw.depth)))

@@ -115,7 +115,7 @@ static int open_stacks(struct vd_frames_job *j, int fd, struct vd_zip *z, struct
 {
     int rc = 0;
     if (z->member && j->m->n_in > 1 && z->n < j->m->n_in)
-        return vd_fail(ENOTSUP, "%s: %d arrays, and the model has %d inputs", j->path, z->n, j->m->n_in);
+        return vd_fail(ENOTSUP, "%s: %d array%s, and the model has %d input%s", j->path, z->n, vd_s(z->n), j->m->n_in, vd_s(j->m->n_in));
     for (int i = 0; i < j->m->n_in && !rc; i++) {
         struct stack *s = &stack[i];
         const char *input = j->m->in[i].name;
@@ -137,7 +137,7 @@ static int open_stacks(struct vd_frames_job *j, int fd, struct vd_zip *z, struct
         if (!rc)
             rc = fit(j, s, &j->m->in[i]);
         if (!rc && s->frames != stack[0].frames)
-            rc = vd_fail(EBADMSG, "%s: %" PRId64 " frames of input '%s', and %" PRId64 " of '%s'", j->path, s->frames, input, stack[0].frames,
+            rc = vd_fail(EBADMSG, "%s: %" PRId64 " frame%s of input '%s', and %" PRId64 " of '%s'", j->path, s->frames, vd_s(s->frames), input, stack[0].frames,
                          j->m->in[0].name);
     }
     return rc;

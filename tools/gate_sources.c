@@ -253,7 +253,7 @@ static int prepare(void *ctx, vmaf_dnn_input *in, size_t n_in)
     if (!b->named && n_in != 1)
         return vd_fail(ENOTSUP, "the model has %zu inputs: name one array for each (--array INPUT=FILE)", n_in);
     if (n_in != b->n_array)
-        return vd_fail(ENOTSUP, "the model has %zu inputs, and there are %zu arrays", n_in, b->n_array);
+        return vd_fail(ENOTSUP, "the model has %zu input%s, and there are %zu array%s", n_in, vd_s((long long)n_in), b->n_array, vd_s((long long)b->n_array));
     for (size_t i = 0; i < n_in; i++) {
         size_t k = 0;
         while (b->named && k < b->n_array && strcmp(b->array[k].input, in[i].name))
@@ -336,7 +336,7 @@ int vd_sources_add_array(struct vd_sources *s, const char *arg, long frames, uin
     if (a->rank < 1 || a->shape[0] < 1 || a->count < 1)
         return vd_fail(EBADMSG, "%s: no samples in it: the first dimension counts them", path);
     if (b->n_array > 1 && a->shape[0] != b->array[0].a.shape[0])
-        return vd_fail(EBADMSG, "%s: %lld samples, and the array before it has %lld", path, (long long)a->shape[0],
+        return vd_fail(EBADMSG, "%s: %lld sample%s, and the array before it has %lld", path, (long long)a->shape[0], vd_s(a->shape[0]),
                        (long long)b->array[0].a.shape[0]);
     b->named = equals != NULL;
     if (b->n_array == 1)

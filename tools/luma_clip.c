@@ -161,7 +161,7 @@ static int next_raw(struct vd_luma_clip *c, bool wanted)
     if (!at)
         return 0;
     if (at < c->raw_frame)
-        return vd_fail(EBADMSG, "%s: frame %" PRId64 ", byte offset %" PRIu64 ": ends inside the frame: %zu bytes of %zu are there", c->name, c->frames,
+        return vd_fail(EBADMSG, "%s: frame %" PRId64 ", byte offset %" PRIu64 ": ends inside the frame: %zu of %zu bytes are there", c->name, c->frames,
                        c->offset, at, c->raw_frame);
     return wanted ? take(c, c->raw, (ptrdiff_t)c->raw_row, c->w, c->h, c->raw_depth) : 1;
 }

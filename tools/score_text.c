@@ -334,7 +334,7 @@ static int put_text(struct vd_buf *b, const struct vd_scores *s)
     put_name(b, i->id, VD_SCORE_TEXT);
     put(b, " (%s%s, %s), sha256 %s\nfile ", i->quant_mode, i->baseline ? " baseline" : "", i->pinned ? "pinned" : "UNPINNED", i->sha256);
     put_name(b, i->file, VD_SCORE_TEXT);
-    put(b, "\nkernels %s, %d thread%s\npictures %dx%d", i->kernels, i->threads, i->threads == 1 ? "" : "s", s->w, s->h);
+    put(b, "\nkernels %s, %d thread%s\npictures %dx%d", i->kernels, i->threads, vd_s(i->threads), s->w, s->h);
     if (s->resize)
         put(b, ", scored at %dx%d by %s", s->in_w, s->in_h, s->resize);
     put(b, "\nframes %zu%s\n", s->n, s->complete ? "" : ", INCOMPLETE: a clip ended early");

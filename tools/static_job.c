@@ -167,8 +167,8 @@ static void print_budget(const struct searching *s, const struct vd_budget *b, c
 {
     FILE *f = b->met ? stdout : stderr;
     int k = 0;
-    fprintf(f, "drop %.6f with every layer in 8 bits, budget %.6f; %d measurements on %d frames\n", b->without, s->j->st->budget, b->measurements,
-            s->measure->n);
+    fprintf(f, "drop %.6f with every layer in 8 bits, budget %.6f; %d measurement%s on %d frame%s\n", b->without, s->j->st->budget, b->measurements,
+            vd_s(b->measurements), s->measure->n, vd_s(s->measure->n));
     if (b->without <= s->j->st->budget)
         return;
     fprintf(f, "  %-32s  %14s  %s\n", "layer", "drop, it alone", "");
@@ -291,7 +291,7 @@ static int save(struct vd_static_job *st)
         if (path)
             snprintf(st->calibration_set, sizeof(st->calibration_set), "%.160s sha256:%s", slash ? slash + 1 : path, sha256);
         else
-            snprintf(st->calibration_set, sizeof(st->calibration_set), "%d sources sha256:%s", a->n_source, sha256);
+            snprintf(st->calibration_set, sizeof(st->calibration_set), "%d source%s sha256:%s", a->n_source, vd_s(a->n_source), sha256);
     }
     vd_free(b.data);
     return rc ? vd_report_output(rc) : VD_EXIT_OK;

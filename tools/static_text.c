@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/status.h"
 #include "quantize_job.h"
 
 void vd_static_print(const struct vd_quantize_job *j)
@@ -33,17 +34,18 @@ void vd_static_print(const struct vd_quantize_job *j)
         saturating += l->pairs > 0;
         pairs += l->pairs;
     }
-    printf("%d layers in 8 bits, %d in fp32; %d operators between them in 8 bits; ranges by %s", r->quantised, r->skipped, r->others,
+    printf("%d layer%s in 8 bits, %d in fp32; %d operator%s between them in 8 bits; ranges by %s", r->quantised, vd_s(r->quantised), r->skipped, r->others, vd_s(r->others),
            vd_range_method_name(st->o.method));
     if (st->o.method == VD_RANGE_PERCENTILE)
         printf(" %g", st->o.percentile);
     if (st->o.margin > 1)
         printf(", %g times as long,", st->o.margin);
-    printf(" from %llu frames%s%s\n", (unsigned long long)st->made.c.frames, st->made.c.n_group ? ", equalised" : "",
+    printf(" from %llu frame%s%s%s\n", (unsigned long long)st->made.c.frames, vd_s((long long)st->made.c.frames), st->made.c.n_group ? ", equalised" : "",
            st->o.no_bias_correction ? "" : ", bias corrected");
     if (!strcmp(st->target, "any") && pairs)
-        printf("%zu weight pairs of %d layers can leave 16 bits where vpmaddubsw adds them (other runtimes on CPUs without VNNI; here nothing "
-               "saturates): there set session.x64quantprecision, or check with --target vnni that VNNI is all you need\n", pairs, saturating);
+        printf("%zu weight pair%s of %d layer%s can leave 16 bits where vpmaddubsw adds them (other runtimes on CPUs without VNNI; here nothing "
+               "saturates): there set session.x64quantprecision, or check with --target vnni that VNNI is all you need\n", pairs, vd_s((long long)pairs),
+               saturating, vd_s(saturating));
     else if (!strcmp(st->target, "any"))
         printf("no weight pair leaves 16 bits: the same result with and without VNNI\n");
 }

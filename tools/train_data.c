@@ -254,7 +254,7 @@ static int add_scored_frames(struct vd_train_data *d, const char *clip, const lo
     for (long i = 0; !rc && at < n; i++) {
         const int got = vd_y4m_next(&a.y);
         if (got != 1) {
-            rc = got ? got : vd_fail(EBADMSG, "%s has %ld frames, and a score is given for frame %ld", clip, i, frame[at]);
+            rc = got ? got : vd_fail(EBADMSG, "%s has %ld frame%s, and a score is given for frame %ld", clip, i, vd_s(i), frame[at]);
             break;
         }
         if (frame[at] != i)

@@ -152,9 +152,9 @@ static int write_card(const struct vd_train_export *e, const struct vd_train_ver
     if (!filter)
         put(&b, "Scores are those that the list of labels gives, and mean what they mean: where the labels are another metric's, this model imitates that metric, "
                 "and no person's opinion is in it.\n\n");
-    put(&b, "| | |\n|---|---|\n| sha256 | `%s` |\n| weights | %zu |\n| kind | %s |\n| licence | %s |\n| steps | %llu of %d samples; best at %llu |\n"
+    put(&b, "| | |\n|---|---|\n| sha256 | `%s` |\n| weights | %zu |\n| kind | %s |\n| licence | %s |\n| steps | %llu of %d sample%s; best at %llu |\n"
             "| time | %.0f s |\n| seed | %llu |\n\n",
-        sha256, parts.weights, c->kind, c->license ? c->license : "not said", (unsigned long long)c->opts.steps, c->batch,
+        sha256, parts.weights, c->kind, c->license ? c->license : "not said", (unsigned long long)c->opts.steps, c->batch, vd_s(c->batch),
         (unsigned long long)e->trainer->best_step, json_number_value(json_object_get(last, "seconds")), (unsigned long long)c->seed);
     put(&b, "## Data\n\n");
     put_sources(&b, "Training", c->train, c->n_train, e->train->n);
@@ -272,9 +272,9 @@ static int write_qat_card(const struct vd_train_qat_export *x, const struct vd_t
     struct vd_buf b = {0};
     put(&b, "# %s, int8\n\nWritten by `vmaf-dnn train`, quantisation-aware: %s.onnx was trained further with the roundings of the static form in its way, and this is "
             "the int8 file of that. Figures are measured, on data that training has not seen.\n\n", c->id, c->id);
-    put(&b, "| | |\n|---|---|\n| sha256 of %s.int8.onnx | `%s` |\n| of the fp32 model | `%s` |\n| steps | %llu of %d samples; best at %llu |\n| time | %.0f s |\n| seed | %llu |\n"
+    put(&b, "| | |\n|---|---|\n| sha256 of %s.int8.onnx | `%s` |\n| of the fp32 model | `%s` |\n| steps | %llu of %d sample%s; best at %llu |\n| time | %.0f s |\n| seed | %llu |\n"
             "| ranges | %s |\n| target | %g of the fp32 model's output, %g of the data |\n| noise | %g of the samples |\n\n",
-        c->id, sha256, x->q->source_sha256, (unsigned long long)c->opts.steps, c->batch, (unsigned long long)x->e->trainer->best_step,
+        c->id, sha256, x->q->source_sha256, (unsigned long long)c->opts.steps, c->batch, vd_s(c->batch), (unsigned long long)x->e->trainer->best_step,
         json_number_value(json_object_get(last, "seconds")), (unsigned long long)c->seed,
         c->qat.ranges == VD_RANGES_LEARNED ? "learned" : c->qat.ranges == VD_RANGES_AVERAGE ? "moving averages" : "of the calibration", c->qat.teacher,
         1 - c->qat.teacher, c->qat.noise);

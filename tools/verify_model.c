@@ -152,7 +152,7 @@ static void check_tensors(const struct file *f, const struct claimed *c, struct 
         return;
     if (in->rank < 2) {
         vd_verdict_add(v, "%s: the sidecar gives a width and a height, and input %.80s has %d dimension%s", base(f->path), in->name,
-                       in->rank, in->rank == 1 ? "" : "s");
+                       in->rank, vd_s(in->rank));
         return;
     }
     check_side(f, "input.width", c->w, in->dim[in->rank - 1], v);

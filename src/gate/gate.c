@@ -379,8 +379,8 @@ static int gate(const char *path_or_id, const struct vd_resolved *file, const st
         return vd_pair_opens(path_or_id, &how);
     }
     if (!row && !vd_file_is_regular(file->int8_path))
-        return vd_fail(ENOENT, "%s: no registry row or sidecar and no %s: there is nothing to compare it with; quantise it first",
-                       file->fp32_path, file->int8_path);
+        return vd_fail(ENOENT, "%s: no registry row or sidecar and no %s: there is nothing to compare it with; 'vmaf-dnn quantize dynamic %s' makes it",
+                       file->fp32_path, file->int8_path, file->fp32_path);
     if (row && row->unknown_limit && !o->compat)
         return vd_fail(EBADMSG, "%s: quant_gate asks for a rule that is not known here; vmaf-dnn verify names it", r->id);
     r->budget_from = o->budget >= 0 ? VD_BUDGET_GIVEN : row && row->has_budget ? VD_BUDGET_REGISTRY : VD_BUDGET_DEFAULT;

@@ -37,6 +37,19 @@ static int names(struct vd_resolved *r, struct asked *a, const char *path)
     return 0;
 }
 
+/* An int8 file did not open. Where it is not there at all: how it comes to be. */
+static int no_int8(int rc, const struct vd_resolved *r, enum vd_quant_mode mode)
+{
+    const char *clips = mode == VD_QUANT_STATIC ? " --calibration CLIP" : "";
+
+    if (rc != -ENOENT || vd_present(r->int8_path) || vd_present(r->fp32_path) <= 0)
+        return rc;
+    if (mode == VD_QUANT_QAT)
+        return vd_fail(ENOENT, "%s; 'vmaf-dnn train' with \"qat\" makes it, --baseline (settings.baseline) runs the fp32 file", vd_reason());
+    return vd_fail(ENOENT, "%s; 'vmaf-dnn quantize %s %s%s' makes it, --baseline (settings.baseline) runs the fp32 file", vd_reason(),
+                   vd_quant_mode_name(mode), vd_shown(r->fp32_path), clips);
+}
+
 static int from_path(struct vd_resolved *r, struct asked *a)
 {
     char registry[VD_MAX_PATH], real[VD_MAX_PATH];
@@ -46,11 +59,10 @@ static int from_path(struct vd_resolved *r, struct asked *a)
         rc = vd_beside(registry, a->path, "registry.json");
     if (!rc)
         rc = vd_jail(a->path, real);
+    if (!rc)
+        rc = vd_regular(real);
     if (rc)
-        return rc;
-    rc = vd_regular(real);
-    if (rc)
-        return rc;
+        return a->int8 ? no_int8(rc, r, VD_QUANT_DYNAMIC) : rc;
     if (!strcmp(registry, a->sidecar))
         return vd_fail(EINVAL, "%s: registry.json beside it is the registry and cannot be its sidecar; give the model another name",
                        vd_shown(a->path));
@@ -150,9 +162,9 @@ static int read_model(struct vd_resolved *r, const struct vd_row *say)
     if (!rc && !r->size)
         rc = vd_fail(EBADMSG, "%s: empty", vd_shown(r->path));
     if (rc && r->is_int8 && say)
-        return vd_context(rc, "%s says quant_mode %s of %.80s, so that its int8 file runs and no other", speaker(r, say),
-                          vd_quant_mode_name(say->quant_mode), r->id);
-    return rc;
+        rc = vd_context(rc, "%s says quant_mode %s of %.80s, so that its int8 file runs and no other", speaker(r, say),
+                        vd_quant_mode_name(say->quant_mode), r->id);
+    return r->is_int8 && say ? no_int8(rc, r, say->quant_mode) : rc;
 }
 
 static int check_digest(struct vd_resolved *r, const struct vd_row *say)

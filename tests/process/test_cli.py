@@ -3,6 +3,7 @@
 import os
 import re
 
+import onnx
 import pytest
 
 from clips import ROOM, SOURCE, USAGE, command
@@ -102,3 +103,25 @@ def test_a_closed_pipe_is_quiet():
 def test_closed_standard_error():
     command("--version", preexec_fn=lambda: os.close(2))
     command("nonsense", preexec_fn=lambda: os.close(2), code=USAGE)
+
+
+def test_one_of_each_is_singular(tmp_path):
+    """A model of one convolution with one weight, one clip of one frame, one thread, one run: no line says "1 frames"; and a file that grew is not "smaller"."""
+    h, t = onnx.helper, onnx.TensorProto.FLOAT
+    graph = h.make_graph([h.make_node("Conv", ["x", "w"], ["y"])], "g", [h.make_tensor_value_info("x", t, ["N", 1, "H", "W"])],
+                         [h.make_tensor_value_info("y", t, ["N", 1, "H", "W"])], [h.make_tensor("w", t, [1, 1, 1, 1], [0.5])])
+    model, clip, one = tmp_path / "m.onnx", tmp_path / "c.y4m", ("--threads", 1)
+    model.write_bytes(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8).SerializeToString())
+    clip.write_bytes(b"YUV4MPEG2 W32 H32 F25:1 Ip Cmono\nFRAME\n" + bytes(range(256)) * 4)
+    said = [command(*argv, code=None) for argv in (
+        ("inspect", model, *one), ("inspect", "--layers", model, *one), ("bench", model, "--runs", 1, "--size", "32x32", *one),
+        ("bench", "--layers", model, "--runs", 1, "--size", "32x32", *one), ("filter", "-m", model, clip, "-o", tmp_path / "o.y4m", *one),
+        ("calibrate", model, clip, "-o", tmp_path / "r.json", *one), ("quantize", "dynamic", model), ("inspect", tmp_path / "m.int8.onnx", *one),
+        ("quantize", "static", model, "--calibration", clip, "-o", tmp_path / "s.onnx", *one), ("gate", model, "--clip", clip, "--explain", *one),
+        ("bench", model, "--runs", 1, "--size", "32x32", *one))]
+    text = "\n".join(r.stdout.decode() + r.err for r in said)
+    for words in ("1 thread", "1 step", "1 convolution", "1 frame ", "1 of ", "1 source", "1 layer", "1 run", "1 tensor", "1 sample", "1 byte"):
+        assert words in text, words
+    assert not re.findall(r"(?<![\d.,x])1 (?!is\b|this\b)[a-z]+s\b.*", text)
+    sizes = re.search(r"m\.onnx: (\d+) bytes\n.*m\.int8\.onnx: (\d+) bytes, ([\d.]+) times larger: there are too few weights to save by\n", text)
+    assert int(sizes[2]) > int(sizes[1]) and abs(float(sizes[3]) - int(sizes[2]) / int(sizes[1])) < 0.0051 and "times smaller" not in text

@@ -190,10 +190,35 @@ def test_sign_refuses(signed):
     command("registry", "sign", "-s", signed / "none", registry, code=USAGE)
     command("registry", "sign", "-s", signed / "our.key", signed / "none.json", code=USAGE)
     command("registry", "sign", registry, code=USAGE)
+    command("registry", "sign", "-s", signed / "our.key", registry, "--registry", registry, code=USAGE)
+    command("registry", "keygen", "-s", signed / "a", "-p", signed / "b", "--registry", registry, code=USAGE)
     command("registry", "sign", "-s", signed / "our.key", "--comment", "a\nb", SOURCE / "model/tiny/none.json", code=USAGE)
     command("registry", "sing", code=USAGE)
     command("registry", code=USAGE)
     command("registry", "verify", "-p", "x", "--trusted-keys", "y", code=USAGE)
+
+
+@pytest.mark.parametrize("found_by", ["folder", "environment"])
+def test_sign_wants_the_registry_named(signed, found_by):
+    """Not the one that ids find: it is said, and left as it was. --registry names it too."""
+    if found_by == "folder":
+        (signed / "model/tiny").mkdir(parents=True)
+        registry = signed / "model/tiny/registry.json"
+        shutil.copy(signed / "registry.json", registry)
+        shown, env = "model/tiny/registry.json", dict(os.environ)
+    else:
+        registry = shown = signed / "registry.json"
+        env = {**os.environ, "VMAF_DNN_REGISTRY": str(registry)}
+    before = sorted((p.name, p.read_bytes()) for p in registry.parent.iterdir() if p.is_file())
+    r = command("registry", "sign", "-s", "our.key", code=USAGE, cwd=signed, env=env)
+    assert f"which registry is to be signed? Name it, as in 'vmaf-dnn registry sign -s our.key {shown}'" in r.err
+    assert before == sorted((p.name, p.read_bytes()) for p in registry.parent.iterdir() if p.is_file())
+    for p in signed.glob("*.json"):
+        if found_by == "folder" and p.name != "registry.json":
+            shutil.copy(p, registry.parent)
+    command("registry", "sign", "-s", "our.key", "--registry", shown, cwd=signed, env=env)
+    assert "registry_version 2" in command("registry", "verify", "-p", "keys/our.pub", cwd=signed, env=env).stdout.decode()  # to look is free
+    assert "Name it" not in command("registry", "sign", "-s", "our.key", "none.json", code=USAGE, cwd=signed, env=env).err
 
 
 def test_verify_needs_a_key(signed):

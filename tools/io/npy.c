@@ -240,7 +240,7 @@ int vd_npy_head(const uint8_t *bytes, size_t size, const char *name, struct vd_n
         return vd_fail(EBADMSG, "%s: .npy header of %zu bytes; at most %d are taken", name, length, VD_NPY_MAX_HEADER);
     const uint8_t *dictionary = vd_get_bytes(&r, length);
     if (r.bad)
-        return vd_fail(EBADMSG, "%s: ends inside the .npy header (%zu bytes)", name, size);
+        return vd_fail(EBADMSG, "%s: ends inside the .npy header (%zu byte%s)", name, size, vd_s((long long)size));
     struct text t = {(const char *)dictionary, (const char *)dictionary + length, (const char *)dictionary, name};
     rc = take_dictionary(&t, a);
     if (rc)
@@ -265,8 +265,8 @@ int vd_npy_parse(uint8_t *bytes, size_t size, const char *name, struct vd_npy *a
         return rc;
     const size_t want = a->count * vd_type_size(a->type), left = size - header;
     if (want != left) {
-        rc = vd_fail(EBADMSG, "%s: %s of shape %s is %zu bytes, and %zu follow the header", name, vd_type_name(a->type),
-                     vd_shape_text(text, a->rank, a->shape), want, left);
+        rc = vd_fail(EBADMSG, "%s: %s of shape %s is %zu byte%s, and %zu follow the header", name, vd_type_name(a->type),
+                     vd_shape_text(text, a->rank, a->shape), want, vd_s((long long)want), left);
         goto fail;
     }
     a->data = bytes + (size - want);
