@@ -229,7 +229,7 @@ CASES = {
     "quantize -o": Case(PLAIN | {"o.onnx": b"old"}, ["quantize", "dynamic", "m.onnx", "-o", "o.onnx", "-f"], ("o.onnx",)),
     "filter": Case(FILTER, ["filter", "-m", "learned_filter_v1.onnx", "in.y4m", "-o", "out.y4m", "-f", "--threads", "1"], ("out.y4m",)),
     "filter to stdout": Case(FILTER, ["filter", "-m", "learned_filter_v1.onnx", "in.y4m", "-o", "-", "--threads", "2"]),
-    "quantize static": Case(RAMP, ["quantize", "static", "m.onnx", "--calibration", "x.npy"], ("m.int8.onnx", "m.json", "registry.json")),
+    "quantize static": Case(RAMP, ["quantize", "static", "m.onnx", "--calibration", "x.npy", "--threads", "1"], ("m.int8.onnx", "m.json", "registry.json")),
     "calibrate": Case(RAMP | {"r.json": b"old"}, ["calibrate", "m.onnx", "x.npy", "-o", "r.json", "-f", "--threads", "1"], ("r.json",)),
     "run": Case({**PLAIN, "x.npy": npy(np.ones((1, 1, 4, 4), "f4")), "y.npy": b"old"},
                 ["run", "m.onnx", "--in", "x.npy", "--out", "y.npy", "-f", "--threads", "1"], ("y.npy",)),
@@ -243,7 +243,7 @@ CASES = {
     "train int8": Case(training(net={"from": "tiny.onnx"}, qat={"samples": 2, "teacher": 0.5}) | FP32, TRAIN, QAT, same=timeless, steps=True),
     "verify": Case(QUANT, ["verify", "m.onnx"]),
     "verify all": Case(QUANT, ["verify", "--all", "--registry", "registry.json"]),
-    "inspect": Case(QUANT, ["inspect", "m.onnx"]),
+    "inspect": Case(QUANT, ["inspect", "m.onnx", "--threads", "1"]),
     "sign": Case({**QUANT, **KEYS}, ["registry", "sign", "-s", "s.key", "registry.json", "--comment", "c"], ("registry.json", "registry.json.minisig")),
     "keygen": Case({"s.key": b"old", "s.pub": b"old"}, ["registry", "keygen", "-s", "s.key", "-p", "s.pub", "--no-password", "-f"], ("s.key", "s.pub"),
                    check=key_file, stdout=False),
@@ -303,6 +303,7 @@ def test_allocations(name, folder, capsys):
     case.learn(folder)
     _, n, kept = allocations(case, folder)
     assert n > 2
+    assert kept <= (2 if "2" in case.argv else 1), "not freed: standard output's buffer, and what glibc keeps of a thread, are all there may be"
     points = share([(k, on) for k in range(1, n + 1) for on in (False, True)], 20, name + " memory")
     codes, noted = {}, Noted()
     for k, on in points:
