@@ -55,7 +55,7 @@ Its signature.
 0 done; 1 a verdict said no; 2 usage, or a file that is not there; 3 a clip or array that is broken, ends early, or is of a kind that is
 not taken; 4 a model that was refused; 5 no room, no memory, a failed read or write, or nobody reads the output.
 .B vmaf\-dnn gate
-has the record's: 0 inside the budget, 1 over it, 2 anything else.
+has its own: 0 inside the budget, 1 over it, 2 anything else.
 .SH SEE ALSO
 .BR ffmpeg (1),
 .BR minisign (1)

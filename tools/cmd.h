@@ -9,7 +9,7 @@
 #include "sandbox.h"
 #include "vmaf_dnn/vmaf_dnn.h"
 
-/* Exit codes of every subcommand but gate (which has the record's 0, 1 and 2). */
+/* Exit codes of every subcommand but gate (which has ADR-0174's 0, 1 and 2). */
 enum {
     VD_EXIT_OK = 0,
     VD_EXIT_NO = 1,      /* a verdict said no */

@@ -21,7 +21,8 @@ static const char help[] =
     "       vmaf-dnn gate --all [OPTION]...\n"
     "\n"
     "Is the int8 file as good as the fp32 file? Both run on the same samples, and what comes out is compared:\n"
-    "  - ADR-0174's 16 samples, numpy.random.default_rng(0).random(shape, dtype=float32), one after the other\n"
+    "  - 16 samples of noise, numpy.random.default_rng(0).random(shape, dtype=float32), one after the other: those of\n"
+    "    ADR-0174, the decision record that this gate goes back to (docs/adr/README.md), and in what is printed the record's\n"
     "  - 12 synthetic pictures, where the input is a picture; blurred and compressed for a filter\n"
     "  - frames of the clips and arrays that are given\n"
     "1 - PLCC (Pearson's correlation) may be at most the model's budget on each set, and so may its upper 95 % bound: when\n"
@@ -58,7 +59,7 @@ static const char help[] =
     "                      model/tiny/registry.json in the current folder, or the installed one\n"
     VD_TRUST_HELP
     "\n"
-    "  [PASS] ID mode=MODE PLCC=... drop=... budget=... worst_abs=...    or [FAIL] or [INSUFFICIENT]: the record's figures,\n"
+    "  [PASS] ID mode=MODE PLCC=... drop=... budget=... worst_abs=...    or [FAIL] or [INSUFFICIENT]: ADR-0174's figures,\n"
     "  then those of each set, then every reason against it\n"
     "  [skip] ID, a model that is not quantised; it must open all the same\n"
     "\n"
