@@ -251,7 +251,7 @@ static int collect(const struct subject *b, struct vd_plan_part **parts)
 
 static int print_layers(struct subject *b, const struct bench *o, const struct vd_plan_part *part, int n)
 {
-    double sum = 0, wall = 0;
+    double sum = 0, wall = 0, tails = 0;
     for (int i = 0; i < o->runs; i++)
         wall += b->t[i] / o->runs;
     for (int i = 0; i < n; i++)
@@ -260,25 +260,30 @@ static int print_layers(struct subject *b, const struct bench *o, const struct v
         json_t *list = json_array();
         bool ok = list;
         for (int i = 0; i < n; i++)
-            ok &= !json_array_append_new(list, json_pack("{s:s,s:s,s:I,s:I,s:f}", "node", part[i].node, "what", part[i].what, "macs", (json_int_t)part[i].macs,
-                                                         "bytes", (json_int_t)part[i].bytes, "seconds", part[i].seconds));
+            ok &= !json_array_append_new(list, json_pack("{s:s,s:s,s:I,s:I,s:I,s:f}", "node", part[i].node, "what", part[i].what, "macs", (json_int_t)part[i].macs,
+                                                         "tail_macs", (json_int_t)part[i].tail_macs, "bytes", (json_int_t)part[i].bytes, "seconds",
+                                                         part[i].seconds));
         json_t *all = json_pack("{s:s,s:s,s:s,s:i,s:f,s:f,s:o}", "id", b->info.id, "quant_mode", b->info.quant_mode, "kernels", b->info.kernels, "threads",
                                 b->info.threads, "gmac", b->gmac, "seconds", wall, "layers", list);
         return dump(all, ok);
     }
     printf("%s, %s: %.2f ms a run, %.3f GMAC; kernels %s, %d thread%s, mean of %d run%s\n\n", b->info.id, b->info.quant_mode, wall * 1e3, b->gmac,
            b->info.kernels, b->info.threads, vd_s(b->info.threads), o->runs, vd_s(o->runs));
-    printf("%-24s %-20s %8s %8s %8s %7s %8s %7s\n", "node", "", "MMAC", "MB", "ms", "share", "GMAC/s", "GB/s");
+    printf("%-24s %-22s %8s %8s %8s %7s %8s %7s\n", "node", "", "MMAC", "MB", "ms", "share", "GMAC/s", "GB/s");
     for (int i = 0; i < n; i++) {
         char rate[32] = "";
         const char *domain = strrchr(part[i].what, ':'), *op = domain ? domain + 1 : part[i].what;
-        const double s = part[i].seconds > 0 ? part[i].seconds : 1e-12;
-        if (part[i].macs)
-            snprintf(rate, sizeof(rate), "%.1f", (double)part[i].macs * 1e-9 / s);
-        printf("%-24.24s %-20.20s %8.1f %8.2f %8.3f %6.1f%% %8s %7.1f\n", part[i].node, op, (double)part[i].macs * 1e-6,
+        const double s = part[i].seconds > 0 ? part[i].seconds : 1e-12, macs = (double)(part[i].macs + part[i].tail_macs);
+        if (macs > 0)
+            snprintf(rate, sizeof(rate), "%.1f", macs * 1e-9 / s);
+        tails += (double)part[i].tail_macs;
+        printf("%-24.24s %-22.22s %8.1f %8.2f %8.3f %6.1f%% %8s %7.1f\n", part[i].node, op, macs * 1e-6,
                (double)part[i].bytes * 1e-6, s * 1e3, 100 * s / (sum > 0 ? sum : 1), rate, (double)part[i].bytes * 1e-9 / s);
     }
     printf("\nms: of all workers together. MB: what is read and written once, most of it in the caches; rows that two bands make are\nin ms and not in MMAC.\n");
+    if (tails > 0)
+        printf("%.3f GMAC are second products, of tails, where something of this picture lies outside a layer's range, or of two bytes (also\n"
+               "rows that two bands make): they are in MMAC, and not in the GMAC above.\n", tails * 1e-9);
     return 0;
 }
 
@@ -295,8 +300,10 @@ static int layers(struct subject *b, const struct bench *o)
     vd_progress_end(&p);
     if (!rc && (n = collect(b, &after)) < 0)
         rc = n;
-    for (int i = 0; i < n && !rc; i++)
+    for (int i = 0; i < n && !rc; i++) {
         after[i].seconds = (after[i].seconds - before[i].seconds) / o->runs;
+        after[i].tail_macs = (after[i].tail_macs - before[i].tail_macs) / o->runs;
+    }
     if (!rc)
         rc = print_layers(b, o, after, n);
     vd_free(before);

@@ -60,8 +60,9 @@ void vd_plan_info(const struct vd_plan *p, struct vd_plan_info *info);
 
 /* A step, or an operation on the rows of a stream. */
 struct vd_plan_part {
-    const char *node, *what; /* the node's name in the file; its operator, or what a stream does beside it: load, quantize, ... */
+    const char *node, *what; /* the node's name in the file, or its output's; its operator, or what a stream does beside it: load, quantize, ... */
     int64_t macs, bytes;     /* of one run: multiplications; every element that it reads and writes once, weights left out */
+    int64_t tail_macs;       /* multiplications of second products (two bytes, tails), which are left out where they add nothing: of all runs, as seconds */
     double seconds;          /* of all runs since the shape was given, added over the workers */
 };
 /* From the next vd_plan_shape() on, which shapes anew, each part of a run is timed, by two looks at the clock for each row. */

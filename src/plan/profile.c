@@ -25,12 +25,14 @@ int vd_step_timed(struct vd_plan *p, struct vd_step *s)
     return rc;
 }
 
+/* Of a pixel. */
+static int64_t pixel_macs(const struct vd_row_shape *c) { return (int64_t)c->oc * (c->kind == VD_ROW_DEPTHWISE ? 1 : c->ic) * c->kh * c->kw; }
+
 int64_t vd_stream_macs(const struct vd_stream *s, const struct vd_stream_op *o)
 {
-    const struct vd_row_shape *c = &o->conv.shape;
     if (o->kind != VD_ROW_CONV)
         return 0;
-    return s->batch * o->rows * s->value[o->out].width * c->oc * (c->kind == VD_ROW_DEPTHWISE ? 1 : c->ic) * c->kh * c->kw;
+    return s->batch * o->rows * s->value[o->out].width * pixel_macs(&o->conv.shape) * (o->second && !o->skips ? 2 : 1);
 }
 
 static int64_t value_bytes(const struct vd_stream *s, int v)
@@ -53,21 +55,26 @@ static const char *what(const struct vd_stream_op *o)
     case VD_ROW_RELAYOUT: return "copy";
     case VD_ROW_WINO: return "Winograd transform";
     case VD_ROW_QUANTIZE: return "quantize";
+    case VD_ROW_REST: return "quantize rest";
     default: return o->node->op->name;
     }
 }
 
+static const char *name(const struct vd_node *n) { return *n->proto->name || !n->proto->n_out ? n->proto->name : n->proto->out[0]; }
+
 static void stream_part(const struct vd_plan *p, const struct vd_stream *s, int op, struct vd_plan_part *part)
 {
     const struct vd_stream_op *o = &s->op[op];
-    *part = (struct vd_plan_part){.node = o->node->proto->name, .what = what(o), .macs = vd_stream_macs(s, o)};
+    *part = (struct vd_plan_part){.node = name(o->node), .what = what(o), .macs = vd_stream_macs(s, o)};
     for (int i = 0; i < o->n_in; i++)
         part->bytes += value_bytes(s, o->in[i]);
     if (o->out >= 0)
         part->bytes += value_bytes(s, o->out);
     part->bytes += tensor_bytes(o->from) + tensor_bytes(o->to);
-    for (int w = 0; w < vd_workers_count(p->workers); w++)
+    for (int w = 0; w < vd_workers_count(p->workers); w++) {
         part->seconds += s->seconds[(size_t)w * (size_t)s->n_op + (size_t)op];
+        part->tail_macs += s->tails[(size_t)w * (size_t)s->n_op + (size_t)op] * pixel_macs(&o->conv.shape);
+    }
 }
 
 bool vd_plan_part(const struct vd_plan *p, int i, struct vd_plan_part *part)
@@ -85,7 +92,7 @@ bool vd_plan_part(const struct vd_plan *p, int i, struct vd_plan_part *part)
         stream_part(p, s->stream, i, part);
         return true;
     }
-    *part = (struct vd_plan_part){.node = s->node->proto->name, .what = s->node->op->name, .macs = vd_step_macs(p, s), .seconds = s->seconds};
+    *part = (struct vd_plan_part){.node = name(s->node), .what = s->node->op->name, .macs = vd_step_macs(p, s), .seconds = s->seconds};
     for (int r = 0; r < s->n_reads; r++)
         part->bytes += tensor_bytes(&p->t[s->reads[r]]);
     for (int w = 0; w < s->n_writes; w++)

@@ -131,6 +131,7 @@ struct vd_stream {
     size_t next_at, stack_at, src_at, range_at, marks_at; /* in it */
     int64_t macs;               /* of one run */
     double *seconds;            /* [workers][n_op] of all runs; NULL: not profiled */
+    int64_t *tails;             /* the same: pixels of a second product that is left out where it adds nothing */
     const struct vd_node *node; /* the first one, for messages */
     bool plane_in, plane_out;
     uint16_t *order;            /* of a small picture: the operations of all rows of all bands, in the order of vd_stream_walk(); else NULL */
@@ -186,7 +187,7 @@ bool vd_stream_blocked_row(const struct vd_tensor *t, struct vd_cross *c);
 void vd_stream_band(const struct vd_stream *s, int band, int64_t *first, int64_t *last);
 void vd_stream_walk(const struct vd_stream *s, int band, int64_t *next, int *stack, vd_stream_fn *fn, void *arg);
 
-/* Multiplications of one run, of a convolution. */
+/* Multiplications of one run, of a convolution: both products, but for a second one that may be left out. */
 int64_t vd_stream_macs(const struct vd_stream *s, const struct vd_stream_op *o); /* profile.c */
 
 /* --- stream_rows.c --- */
@@ -198,6 +199,7 @@ struct vd_stream_job {
     int band;
     unsigned char *area;
     double *seconds;       /* of this worker, by operation; NULL */
+    int64_t *tails;        /* likewise */
 };
 void vd_stream_row(const struct vd_stream_job *j, int op, int64_t row);
 void vd_stream_pool(const struct vd_stream_job *j, const struct vd_stream_op *o, unsigned char *dst, int64_t y); /* stream_pool.c */

@@ -228,5 +228,9 @@ int vd_make_conv(struct vd_make *b, const struct vd_step *step)
     if (f->second < 0)
         return 0;
     const struct vd_tensor *scale = p->g->value[f->w_scale2].constant;
-    return vd_make_second(b, o, in2, w2, input_zero(b, &p->g->node[f->second]), per_lane(b, scale, (size_t)w2->shape.oc));
+    const int64_t macs = vd_stream_macs(b->s, o);
+    const int made = vd_make_second(b, o, in2, w2, input_zero(b, &p->g->node[f->second]), per_lane(b, scale, (size_t)w2->shape.oc));
+    if (!made)
+        b->s->macs += vd_stream_macs(b->s, o) - macs;
+    return made;
 }

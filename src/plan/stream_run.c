@@ -117,7 +117,8 @@ static void band_task(void *arg, size_t task, int worker)
     const struct band_job *b = arg;
     unsigned char *area = area_of(b->p, worker);
     struct vd_stream_job j = {.p = b->p, .s = b->s, .n = (int64_t)(task / (size_t)b->s->bands), .band = (int)(task % (size_t)b->s->bands), .area = area,
-                              .seconds = b->s->seconds ? b->s->seconds + (size_t)worker * (size_t)b->s->n_op : NULL};
+                              .seconds = b->s->seconds ? b->s->seconds + (size_t)worker * (size_t)b->s->n_op : NULL,
+                              .tails = b->s->tails ? b->s->tails + (size_t)worker * (size_t)b->s->n_op : NULL};
     vd_stream_walk(b->s, j.band, (int64_t *)(void *)(area + b->s->next_at), (int *)(void *)(area + b->s->stack_at), make_row, &j);
 }
 

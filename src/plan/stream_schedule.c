@@ -313,7 +313,8 @@ int vd_stream_schedule(struct vd_plan *p, struct vd_stream *s)
         return rc;
 
     const size_t workers = (size_t)vd_workers_count(p->workers);
-    if (p->profile && !(s->seconds = vd_arena_array(&p->shape, workers * n, sizeof(*s->seconds))))
+    if (p->profile && (!(s->seconds = vd_arena_array(&p->shape, workers * n, sizeof(*s->seconds))) ||
+                       !(s->tails = vd_arena_array(&p->shape, workers * n, sizeof(*s->tails)))))
         return vd_nomem(workers * n * sizeof(*s->seconds));
     s->area = 0;
     bool fits = reserve(s, n * sizeof(int64_t), &s->next_at) && reserve(s, n * sizeof(int), &s->stack_at) &&

@@ -175,6 +175,7 @@ struct two {
     const void **src, **src2;
     unsigned char *dst, *temp, *residual;
     size_t temp_block;
+    int64_t *tails;     /* pixels of second products that might have been left out; NULL: nobody counts */
 };
 
 static void shift(const void **src, int n, size_t by)
@@ -195,6 +196,8 @@ static void run_pixels(struct two *t, int a, int width, bool both)
         o->fn(&o->conv, t->dst + at, t->out->block, t->src, t->x->block, residual, t->r ? t->r->block : 0, width);
     } else {
         float *temp = (float *)(void *)(t->temp + at);
+        if (t->tails && o->skips)
+            *t->tails += width;
         struct vd_row_conv first = o->conv; /* its clamp comes behind both products */
         first.tail.clamp = false;
         first.tail.clamp2 = o->conv.tail.clamp;
@@ -222,6 +225,7 @@ void vd_stream_two(const struct vd_stream_job *j, const struct vd_stream_op *o, 
 {
     const struct vd_stream_value *value = j->s->value, *temp = &value[o->temp];
     struct two t = {.o = o, .k = &j->p->kernels->row, .x = &value[o->in[0]], .x2 = &value[o->in[o->second]], .out = &value[o->out], .dst = dst};
+    t.tails = j->tails ? j->tails + (o - j->s->op) : NULL;
     t.r = o->n_in > 2 ? &value[o->in[1]] : NULL;
     t.residual = t.r ? vd_stream_row_at(t.r, j->area, j->n, y) : NULL;
     t.temp = vd_stream_row_at(temp, j->area, 0, 0);

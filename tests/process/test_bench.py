@@ -62,15 +62,40 @@ def test_layers(form):
     for threads in (1, 2):
         got = json.loads(layers("--json", "--size", "48x32", "--threads", threads, FORMS[form]))
         assert got["quant_mode"] == form and got["threads"] == threads
-        # the static form's tails: a product that is made only where something lies outside the range, and counted as none
-        convs = [l for l in got["layers"] if l["what"] == "ConvInteger" and (form == "dynamic" or l["macs"])]
+        convs = [l for l in got["layers"] if l["what"] == "ConvInteger"]
         assert [l["macs"] for l in convs] == [9 * n * 48 * 32 for n in (16, *8 * [256], 16)]
         assert sum(l["macs"] for l in got["layers"]) == pytest.approx(got["gmac"] * 1e9)
-        assert all(l["seconds"] > 0 and l["bytes"] > 0 for l in got["layers"])
+        assert all(l["node"] and l["seconds"] > 0 and l["bytes"] > 0 for l in got["layers"])
+        # what tails are made of is a row of its own, without a product; second products are counted as they are made
+        rests = [l for l in got["layers"] if l["what"] == "quantize rest"]
+        assert len(rests) == (9 if form == "static" else 0) and not any(l["macs"] or l["tail_macs"] for l in rests)
+        assert (sum(l["tail_macs"] for l in got["layers"]) > 0) == (form == "static")
         if threads == 1:  # the parts are within the run
             assert sum(l["seconds"] for l in got["layers"]) <= got["seconds"] * 1.001
     first = convs[0]  # 1 channel of bytes, 16 of float32 out
     assert first["bytes"] == 48 * 32 * (1 + 16 * 4)
+
+
+@pytest.mark.parametrize("what, widest, options", [("inside", 4, []), ("outside", 1e-3, []), ("two bytes", 4, ["--two-bytes", "second"])])
+def test_second_products_are_counted(tmp_path, what, widest, options):
+    """Of a layer whose range has all that the picture gives: none. Of one whose range has next to nothing: each. In two bytes: each, of any picture."""
+    w = [np.full((16, 1, 1, 1), 0.5, np.float32), np.full((8, 16, 1, 1), 0.1, np.float32)]
+    graph = h.make_graph([h.make_node("Conv", ["x", "w0"], ["c"], "first"), h.make_node("Conv", ["c", "w1"], ["d"], "second"), h.make_node("Relu", ["d"], ["y"], "last")], "g",
+                         [h.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, "H", "W"])], [h.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 8, "H", "W"])],
+                         [nh.from_array(v, f"w{i}") for i, v in enumerate(w)])
+    (tmp_path / "m.onnx").write_bytes(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8).SerializeToString())
+    (tmp_path / "o.json").write_text(json.dumps({"c": {"rmin": 0, "rmax": widest}}))
+    np.save(tmp_path / "c.npy", np.random.default_rng(1).random((2, 32, 32), np.float32))
+    subprocess.run([BIN, "quantize", "static", tmp_path / "m.onnx", "--calibration", tmp_path / "c.npy", "--overrides", tmp_path / "o.json", "-q", *options,
+                    "-o", tmp_path / "q.onnx"], check=True)
+    for threads in (1, 2):
+        got = json.loads(layers("--json", "--size", "96x64", "--threads", threads, tmp_path / "q.onnx"))
+        (l,) = (l for l in got["layers"] if l["node"].startswith("second") and l["what"] == "ConvInteger")
+        one = 96 * 64 * 16 * 8
+        assert (l["macs"], l["tail_macs"]) == {"inside": (one, 0), "outside": (one, one), "two bytes": (one, one)}[what]
+        assert sum(l["macs"] for l in got["layers"]) == pytest.approx(got["gmac"] * 1e9)
+    text = layers("--size", "96x64", "--threads", 1, tmp_path / "q.onnx")
+    assert ("\n0.001 GMAC are second products, of tails" in text) == (what != "inside")
 
 
 def test_layers_of_the_baseline_and_of_steps_that_are_no_stream():
