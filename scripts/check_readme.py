@@ -5,7 +5,7 @@
 Every ```c block with a main() in README.md and docs/ compiles against the static library, and README.md's run on
 model/tiny; every command and option in the documents' shell blocks is one of --help; every exported function has a
 comment in the header or a word in docs/api.md; the man page and docs/operators.md are what the command prints; the card of every model has its
-digests; relative links lead somewhere."""
+digests; relative links lead somewhere, headings included; the decisions are all in their index, and a page that speaks of ADR-0174 links to what that is."""
 import json
 import os
 import re
@@ -137,10 +137,36 @@ for row in json.loads((ROOT / "model/tiny/registry.json").read_text(encoding="ut
             say(f"docs/models/{row['id']}.md does not have the {key} of model/tiny/registry.json")
 
 # --- links
+def anchors(path):
+    """As they are made of headings: small letters, digits and _, with - for spaces."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return {re.sub(r"[^\w\- ]", "", h.strip().lower()).replace(" ", "-") for h in re.findall(r"^#+ +(.*)$", text, re.M)}
+
+
 for page in filter(Path.is_file, PAGES):
-    for m in re.finditer(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        if not re.match(r"[a-z]+:", m[1]) and not (page.parent / m[1]).exists():
+    for m in re.finditer(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        to = page.parent / m[1] if m[1] else page
+        if re.match(r"[a-z]+:", m[1]):
+            continue
+        if not to.exists():
             say(f"{page.relative_to(ROOT)}: a link to {m[1]}, which is not there")
+        elif m[2] and m[2] not in anchors(to):
+            say(f"{page.relative_to(ROOT)}: a link to {m[1]}#{m[2]}, and there is no such heading")
+
+# --- decisions
+adr = ROOT / "docs/adr"
+index = (adr / "README.md").read_text(encoding="utf-8")
+for page in sorted(adr.glob("[0-9]*.md")):
+    if f"| [{page.name[:4]}]({page.name}) |" not in index:
+        say(f"docs/adr/README.md does not have {page.name}")
+numbers = {int(p.name[:4]) for p in adr.glob("[0-9]*.md")}
+for n in set(range(1, max(numbers) + 1)) - numbers:
+    if f"no {n:04}" not in index:
+        say(f"docs/adr/README.md does not say why there is no {n:04}")
+for page in filter(Path.is_file, PAGES):
+    text = page.read_text(encoding="utf-8")
+    if page.parent != adr and re.search(r"ADR-0174|\b[Tt]he record\b", text) and "README.md#adr-0174-the-record)" not in text:
+        say(f"{page.relative_to(ROOT)}: speaks of ADR-0174, and does not link to what it is")
 
 problems = list(dict.fromkeys(problems))
 print("\n".join(problems) if problems else f"{examples} README example(s), {shell} commands, {functions} functions, {len(commands)} man sections: in step")
