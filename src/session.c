@@ -200,7 +200,7 @@ int vmaf_dnn_session_input(const vmaf_dnn_session *s, size_t i, vmaf_dnn_slot *s
     if (!s || !slot)
         return vd_fail(EINVAL, "%s is NULL", s ? "slot" : "session");
     if (i >= (size_t)s->model.n_in)
-        return vd_fail(ERANGE, "the model has %d inputs", s->model.n_in);
+        return vd_fail(ERANGE, "the model has %d input%s", s->model.n_in, vd_s(s->model.n_in));
     fill_slot(s, &s->model.in[i], slot);
     return 0;
 }
@@ -210,7 +210,7 @@ int vmaf_dnn_session_output(const vmaf_dnn_session *s, size_t i, vmaf_dnn_slot *
     if (!s || !slot)
         return vd_fail(EINVAL, "%s is NULL", s ? "slot" : "session");
     if (i >= (size_t)s->model.n_out)
-        return vd_fail(ERANGE, "the model has %d outputs", s->model.n_out);
+        return vd_fail(ERANGE, "the model has %d output%s", s->model.n_out, vd_s(s->model.n_out));
     fill_slot(s, &s->model.out[i], slot);
     return 0;
 }

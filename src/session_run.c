@@ -41,7 +41,7 @@ static int check_input(const struct vmaf_dnn_session *s, const vmaf_dnn_input *i
     if (!vd_count(in->shape, in->rank, &count) || !vd_mul(count, 8, &bytes))
         return vd_fail(ERANGE, "input '%s': the product of its dimensions overflows", v->name);
     if (in->count != count)
-        return vd_fail(EINVAL, "input '%s': %zu elements were given, its shape has %zu", v->name, in->count, count);
+        return vd_fail(EINVAL, "input '%s': %zu element%s given, its shape has %zu", v->name, in->count, in->count == 1 ? " was" : "s were", count);
     if (!in->data)
         return vd_fail(EINVAL, "input '%s': data is NULL", v->name);
     return 0;
@@ -50,7 +50,7 @@ static int check_input(const struct vmaf_dnn_session *s, const vmaf_dnn_input *i
 static int shape_inputs(struct vmaf_dnn_session *s, const vmaf_dnn_input *in, size_t n_in)
 {
     if (n_in != (size_t)s->model.n_in)
-        return vd_fail(EINVAL, "the model has %d inputs, %zu were given", s->model.n_in, n_in);
+        return vd_fail(EINVAL, "the model has %d input%s, %zu were given", s->model.n_in, vd_s(s->model.n_in), n_in);
     for (int k = 0; k < s->model.n_in; k++)
         s->shape[k].type = VD_NONE;
     for (size_t i = 0; i < n_in; i++) {
@@ -101,7 +101,7 @@ static int check_outputs(const struct vmaf_dnn_session *s, vmaf_dnn_output *out,
         const int k = output_index(s, &out[i], i);
         if (k < 0)
             return out[i].name ? vd_fail(EINVAL, "the model has no output '%s' (its first is '%s')", out[i].name, s->model.out[0].name)
-                               : vd_fail(EINVAL, "the model has %d outputs, %zu were asked for", s->model.n_out, n_out);
+                               : vd_fail(EINVAL, "the model has %d output%s, %zu were asked for", s->model.n_out, vd_s(s->model.n_out), n_out);
         const struct vd_tensor *t = vd_plan_output(s->plan, k);
         if (out[i].type != t->type && !(out[i].type == VMAF_DNN_F32 && t->type == VD_F16))
             return vd_fail(EINVAL, "output '%s' is %s, not %s", s->model.out[k].name, vd_type_name(t->type), vd_type_name(out[i].type));
@@ -109,7 +109,7 @@ static int check_outputs(const struct vmaf_dnn_session *s, vmaf_dnn_output *out,
         out[i].rank = t->rank;
         memcpy(out[i].shape, t->dim, sizeof(out[i].shape));
         if (out[i].capacity < out[i].written)
-            rc = vd_fail(ENOSPC, "output '%s' needs room for %zu elements, there is room for %zu", s->model.out[k].name, out[i].written,
+            rc = vd_fail(ENOSPC, "output '%s' needs room for %zu element%s, there is room for %zu", s->model.out[k].name, out[i].written, vd_s((long long)out[i].written),
                          out[i].capacity);
         else if (out[i].written && !out[i].data)
             rc = rc ? rc : vd_fail(EINVAL, "output '%s': data is NULL", s->model.out[k].name);

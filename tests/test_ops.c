@@ -55,7 +55,7 @@ static void nodes_are_held_against_rows(void **state)
     (void)state;
     struct trial *t = trial_new("Add", 17);
     trial_in(t, VD_F32, DIMS(4), f4);
-    trial_refuses(t, EBADMSG, "has 1 inputs; at opset 17 it needs 2");
+    trial_refuses(t, EBADMSG, "has 1 input; at opset 17 it needs 2");
 
     t = trial_new("Relu", 17);
     trial_in(t, VD_F32, DIMS(4), f4);
@@ -96,7 +96,7 @@ static void nodes_are_held_against_rows(void **state)
 
     t = trial_new("DynamicQuantizeLinear", 17);
     trial_in(t, VD_F32, DIMS(4), f4);
-    trial_refuses(t, EBADMSG, "has 1 outputs; it needs 3");
+    trial_refuses(t, EBADMSG, "has 1 output; it needs 3");
 
     /* Names that are empty at the end are not there. */
     t = trial_new("MaxPool", 17);

@@ -37,8 +37,8 @@ static int check_sides(struct vd_pair *p, const struct vd_resolved *file)
     if (strcmp(b.file, file->int8_path) || !strcmp(b.quant_mode, "fp32") || b.baseline || !strcmp(b.sha256, a.sha256))
         return vd_fail(EKEYREJECTED, "%s: asked for the int8 file, and %s of quant_mode %s is open", file->int8_path, b.file, b.quant_mode);
     if (a.n_inputs != b.n_inputs || a.n_outputs != b.n_outputs)
-        return vd_fail(EBADMSG, "%s has %zu inputs and %zu outputs, %s %zu and %zu: they are not one model", a.file, a.n_inputs, a.n_outputs,
-                       b.file, b.n_inputs, b.n_outputs);
+        return vd_fail(EBADMSG, "%s has %zu input%s and %zu output%s, %s %zu and %zu: they are not one model", a.file, a.n_inputs, vd_s((long long)a.n_inputs), a.n_outputs,
+                       vd_s((long long)a.n_outputs), b.file, b.n_inputs, b.n_outputs);
     p->pinned = a.pinned && b.pinned;
     p->all_int8 = b.all_int8;
     rc = vd_quant_mode_parse(b.quant_mode, &p->mode);

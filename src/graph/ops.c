@@ -387,16 +387,16 @@ int vd_op_check_node(const struct vd_op *op, const struct vd_onnx_node *n, int o
     while (n_out > op->out_min && !n->out[n_out - 1][0])
         n_out--;
     if (n_in < op->in_min)
-        return vd_fail(EBADMSG, "node %s: operator %s has %d inputs; at opset %d it needs %d", label(n), op->name, n_in, opset,
+        return vd_fail(EBADMSG, "node %s: operator %s has %d input%s; at opset %d it needs %d", label(n), op->name, n_in, vd_s(n_in), opset,
                        op->in_min);
     if (op->in_max != VD_ANY_ARITY && n_in > op->in_max)
-        return vd_fail(EBADMSG, "node %s: operator %s has %d inputs; at opset %d it takes %d", label(n), op->name, n_in, opset,
+        return vd_fail(EBADMSG, "node %s: operator %s has %d input%s; at opset %d it takes %d", label(n), op->name, n_in, vd_s(n_in), opset,
                        op->in_max);
     for (int i = 0; i < n_in; i++)
         if (!n->in[i][0] && (i < op->in_min || op->in_max == VD_ANY_ARITY))
             return vd_fail(EBADMSG, "node %s: operator %s leaves out input %d, which it needs", label(n), op->name, i);
     if (n_out < op->out_min)
-        return vd_fail(EBADMSG, "node %s: operator %s has %d outputs; it needs %d", label(n), op->name, n_out, op->out_min);
+        return vd_fail(EBADMSG, "node %s: operator %s has %d output%s; it needs %d", label(n), op->name, n_out, vd_s(n_out), op->out_min);
     if (n_out > op->out_max)
         return vd_fail(EPERM, "node %s: operator %s output %d (%s) is not supported", label(n), op->name, op->out_max,
                        n->out[op->out_max]);

@@ -22,8 +22,8 @@ static int infer(const struct vd_op_call *c, const struct vd_tensor *x, const st
         return vd_op_fail(c, EBADMSG, "attribute group is %lld, which does not divide the weights' %lld output channels",
                           (long long)group, (long long)w->dim[0]);
     if (x->dim[1] % group || x->dim[1] / group != w->dim[1])
-        return vd_op_fail(c, ERANGE, "input 0 has %lld channels, but weights of %lld channels and group %lld ask for another number",
-                          (long long)x->dim[1], (long long)w->dim[1], (long long)group);
+        return vd_op_fail(c, ERANGE, "input 0 has %lld channel%s, but weights of %lld channel%s and group %lld ask for another number",
+                          (long long)x->dim[1], vd_s(x->dim[1]), (long long)w->dim[1], vd_s(w->dim[1]), (long long)group);
     dim[0] = x->dim[0];
     dim[1] = w->dim[0];
     for (int i = 0; i < win.n; i++)
