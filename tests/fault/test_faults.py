@@ -240,6 +240,9 @@ CASES = {
     "gate explains": Case(SQUARE | {"p.html": b"old"}, ["gate", "m.onnx", "--html", "p.html", "-f", "--threads", "1"], ("p.html",)),
     "train": Case(OLD, TRAIN, TRAINED, same=timeless, steps=True),
     "train goes on": Case(stopped(OLD, TRAIN, 5), TRAIN, TRAINED, same=timeless, steps=True),
+    "train score": Case(training(kind="nr", net={"separable_score": {"stem": 2, "side": 8, "blocks": []}}, batch=2,
+                                 data={"train": [{"scores": "t.csv"}], "validation": [{"scores": "t.csv"}]})
+                        | {"t.csv": b"file,frame,score\nt.y4m,0,10\nt.y4m,1,30\nv.y4m,0,20\n"}, TRAIN, TRAINED, same=timeless, steps=True),
     "train int8": Case(training(net={"from": "tiny.onnx"}, qat={"samples": 2, "teacher": 0.5}) | FP32, TRAIN, QAT, same=timeless, steps=True),
     "verify": Case(QUANT, ["verify", "m.onnx"]),
     "verify all": Case(QUANT, ["verify", "--all", "--registry", "registry.json"]),
