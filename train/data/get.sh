@@ -3,7 +3,7 @@
 # train/data/get.sh [pictures] [clips] [scores]: what the configurations in train/ are trained on, into train/data/pictures, clips and scores.
 # Installs the tools that it needs (scripts/setup.sh train), then runs pictures.py, clips.py and scores.py beside it, which have options and say more.
 # Clips want gigabytes and an encoder's patience, and the pictures first.
-# scores: frames with VMAF labels, 2.5 GB and 20 minutes of two cores; 450 MB of packages, some of them those of the others.
+# scores: frames with VMAF labels, 4.5 GB and 45 minutes of two cores; 800 MB of packages, some of them those of the others.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 for what; do
