@@ -281,7 +281,7 @@ static bool right_id(const char *id)
     return id && strlen(id) <= 64 && id[strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
 }
 
-/* What decides the result: all of the file but how often it saves and speaks. */
+/* What a checkpoint is of: all of the file but how often it saves and speaks, and how many steps are wanted, so that a run can be made longer. */
 static int hash_text(const char *s, size_t n, void *state)
 {
     return crypto_hash_sha256_update(state, (const unsigned char *)s, n);
@@ -291,7 +291,12 @@ static int identify(struct vd_train_config *c)
 {
     crypto_hash_sha256_state state;
     json_t *copy = json_copy(c->json); /* which leaves out what there is no memory for */
-    const bool same = json_object_size(copy) == json_object_size(c->json);
+    const json_t *optimiser = json_object_get(c->json, "optimiser");
+    json_t *rates = json_copy((json_t *)(uintptr_t)optimiser);
+    bool same = json_object_size(copy) == json_object_size(c->json) && json_object_size(rates) == json_object_size(optimiser);
+    json_object_del(rates, "steps");
+    same = same && (!optimiser || !json_object_set(copy, "optimiser", rates));
+    json_decref(rates);
     json_object_del(copy, "save_every");
     json_object_del(copy, "log_every");
     json_object_del(copy, "description");

@@ -285,6 +285,19 @@ def test_refusals(pictures, change, code, words):
     assert not list(out.iterdir())
 
 
+def test_a_run_made_longer(pictures):
+    """More steps go on from the checkpoint; what was there is kept, and the best of both parts is written."""
+    out = folder(pictures, "out")
+    assert train("-o", out, config(pictures, optimiser={"steps": 20}, validate_every=10)).returncode == 0
+    log = (out / "tiny_filter.train.jsonl").read_text()
+    r = train("-o", out, config(pictures, optimiser={"steps": 40}, validate_every=10))
+    assert r.returncode == 0 and "go on from step 20 of" in r.stdout, r
+    longer = (out / "tiny_filter.train.jsonl").read_text()
+    assert longer.startswith(log) and len(longer) > len(log)
+    gains = {x["step"]: x["validation"]["gain_db"] for x in map(json.loads, longer.splitlines()) if "validation" in x}
+    assert sorted(gains) == [10, 20, 30, 40] and f"best at step {max(gains, key=gains.get)}:" in r.stdout
+
+
 def test_other_refusals(pictures):
     out = folder(pictures, "out")
     path = config(pictures, optimiser={"steps": 20})
