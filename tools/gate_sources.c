@@ -253,7 +253,7 @@ static int prepare(void *ctx, vmaf_dnn_input *in, size_t n_in)
     if (!b->named && n_in != 1)
         return vd_fail(ENOTSUP, "the model has %zu inputs: name one array for each (--array INPUT=FILE)", n_in);
     if (n_in != b->n_array)
-        return vd_fail(ENOTSUP, "the model has %zu input%s, and there are %zu array%s", n_in, vd_s((long long)n_in), b->n_array, vd_s((long long)b->n_array));
+        return vd_fail(ENOTSUP, "the model has %zu input%s, and the number of arrays named is %zu", n_in, vd_s((long long)n_in), b->n_array);
     for (size_t i = 0; i < n_in; i++) {
         size_t k = 0;
         while (b->named && k < b->n_array && strcmp(b->array[k].input, in[i].name))

@@ -302,7 +302,7 @@ def test_arrays_of_two_inputs(tmp_path):
         close(c["drop"], drop_of(*sides), rel=1e-3)
         close(c["rmse"], np.sqrt(((sides[0] - sides[1]) ** 2).mean()), rel=1e-3)
     r = gate(tmp_path / "m.onnx", *arrays[:2], code=OTHER)
-    assert "the model has 2 inputs, and there are 1 arrays" in r.stderr
+    assert "the model has 2 inputs, and the number of arrays named is 1" in r.stderr
     np.save(tmp_path / "a.npy", a[:5])
     r = gate(tmp_path / "m.onnx", *arrays, code=OTHER)
     assert "5 samples, and the array before it has 8" in r.stderr

@@ -5,7 +5,8 @@ that int8 is as good as uint8 ("tuned8").
 
 Dynamic: equal float bits. Static: at least 99.9 % of the output bytes equal, none more than one step apart. Which of the three a
 form is held to, and why another may be further away, is in docs/numerics.md. And on every model: the same bits for 1, 2
-and 5 threads; for the int8 ones for every kernel set too; float ones within the bound of the second engine with every set."""
+and 5 threads; for the int8 ones for every kernel set too, unless products in them were left in fp32: those may be on the other side of a rounding
+with another set (docs/numerics.md). Float ones within the bound of the second engine with every set."""
 import re
 import subprocess
 
@@ -150,6 +151,12 @@ def test_float_nets_within_the_bound(net, tmp_path):
         inside_the_bound(model, feeds, same_everywhere(path, feeds, [kernels]))
 
 
+def products_in_float(model):
+    """Whether a Conv, Gemm or MatMul has weights that are not integers, directly or behind a DequantizeLinear."""
+    made = {o: n.op_type for n in model.graph.node for o in n.output}
+    return any(n.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") and made.get(n.input[1]) != "DequantizeLinear" for n in model.graph.node)
+
+
 @pytest.mark.parametrize("path", sorted(TINY.glob("*.onnx")), ids=lambda p: p.stem)
 def test_shipped_models(path):
     model = onnx.load(str(path))
@@ -157,7 +164,12 @@ def test_shipped_models(path):
     feeds = [{name: np.resize(x, [d.dim_value or s for d, s in zip(model.graph.input[0].type.tensor_type.shape.dim, x.shape)]).astype(
         onnx.helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)) for name, x in f.items()} for f in feeds]
     if ".int8" in path.name:
-        same_everywhere(path, feeds, KERNELS)
+        if not products_in_float(model):
+            same_everywhere(path, feeds, KERNELS)
+            return
+        got = [same_everywhere(path, feeds, [kernels]) for kernels in KERNELS]
+        for other in got[1:]:
+            np.testing.assert_allclose(other, got[0], rtol=1e-3)  # of scores to 100: twice what nr_metric_v1 differs by over 3,080 frames at most
         return
     for kernels in KERNELS:
         inside_the_bound(model, feeds, same_everywhere(path, feeds, [kernels]))
