@@ -175,6 +175,9 @@ static int resume(struct job *j)
     if (rc && rc != -ENOENT)
         return rc;
     vd_reason_clear();
+    if (j->trainer.step > j->config.opts.steps)
+        return vd_fail(EINVAL, "%s is at step %llu, and optimiser.steps is %llu: ask for more, or begin anew with --restart", j->path.checkpoint,
+                       (unsigned long long)j->trainer.step, (unsigned long long)j->config.opts.steps);
     const int rc2 = vd_train_log_open(&j->log, j->path.log, j->trainer.step);
     if (rc2)
         return rc2;

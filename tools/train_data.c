@@ -313,8 +313,13 @@ static int add_scores(struct vd_train_data *d, const char *csv, struct vd_progre
         line++;
         if (end)
             *end = '\0';
-        if (more && sscanf(at + 1, "%4095[^,],%ld,%lf", clip, &f, &v) != 3) {
+        int used = 0;
+        if (more && (sscanf(at + 1, "%4095[^,],%ld,%lf%n", clip, &f, &v, &used) != 3 || at[1 + used + (int)strspn(at + 1 + used, " \r")])) {
             rc = vd_fail(EBADMSG, "%s, line %d: FILE,FRAME,SCORE is wanted", csv, line);
+            break;
+        }
+        if (f < 0 || !(fabs(v) <= 1e6)) {
+            rc = vd_fail(EBADMSG, "%s, line %d: a frame counts from 0, and a score is a number of -1e6 to 1e6", csv, line);
             break;
         }
         if (n && (!more || strcmp(clip, now) || n == MAX_FRAMES)) {

@@ -191,6 +191,10 @@ def test_scores_of_windows(tmp_path):
     (tmp_path / "bare.csv").write_text("clip0.y4m,0,100\nclip0.y4m,1,90\n")
     r = train("-o", out, config(tmp_path, **{**SCORE, "data": {**SCORE["data"], "train": [{"scores": "bare.csv"}]}}, id="bare"))
     assert r.returncode == 3 and "bare.csv, line 1: a header is wanted" in r.stderr, r.stderr
+    for line in ("clip0.y4m,1,nan", "clip0.y4m,1,-inf", "clip0.y4m,1,1e40", "clip0.y4m,-1,5", "clip0.y4m,1,5,6", "clip0.y4m,1,5 %"):
+        (tmp_path / "bad.csv").write_text(f"file,frame,score\nclip0.y4m,0,100\n{line}\n")
+        r = train("-o", out, config(tmp_path, **{**SCORE, "data": {**SCORE["data"], "train": [{"scores": "bad.csv"}]}}, id="bad"))
+        assert r.returncode == 3 and "bad.csv, line 3: " in r.stderr, (line, r.stderr)
     r = train("-o", out, config(tmp_path, **{**SCORE, "net": {"separable_score": {"stem": 8, "side": 64, "blocks": []}}}, id="large", resize="windows"))
     assert r.returncode == 3 and "64x48" in r.stderr and "windows of 64x64" in r.stderr, r.stderr
 
@@ -296,6 +300,10 @@ def test_a_run_made_longer(pictures):
     assert longer.startswith(log) and len(longer) > len(log)
     gains = {x["step"]: x["validation"]["gain_db"] for x in map(json.loads, longer.splitlines()) if "validation" in x}
     assert sorted(gains) == [10, 20, 30, 40] and f"best at step {max(gains, key=gains.get)}:" in r.stdout
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    r = train("-o", out, config(pictures, optimiser={"steps": 30}, validate_every=10))
+    assert r.returncode == 2 and "is at step 40, and optimiser.steps is 30" in r.stderr, r
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
 
 
 def test_other_refusals(pictures):
