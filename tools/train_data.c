@@ -75,7 +75,8 @@ static int list_files(struct files *f, const char *path)
     closedir(dir);
     if (!rc && !f->n)
         rc = vd_fail(ENOENT, "%s: no .y4m files in this folder", path);
-    qsort(f->name, (size_t)f->n, sizeof(*f->name), by_name);
+    if (f->n)
+        qsort(f->name, (size_t)f->n, sizeof(*f->name), by_name);
     return rc;
 }
 
