@@ -173,12 +173,13 @@ static const char *how_more(const struct vd_set *s) { return s->kind == VD_SET_S
 /* The distance from drop to bound falls with the root of the number of samples, so that about n ((bound - drop) / (budget - drop))^2 decide. */
 static const char *how_many(char *dst, size_t size, int n, double value, double upper, double budget)
 {
-    enum { FAR = 50, BEGIN = 10 }; /* times as many: so far a guess from n does not reach; what to begin with then */
+    enum { FAR = 50, BEGIN = 10, NEAR = 20 }; /* times as many: so far a guess from n does not reach; what to begin with then; drops of 1 - 1/NEAR of a budget are next to it */
     const double wanted = ceil(n * pow((upper - value) / (budget - value), 2));
     if (wanted <= (double)FAR * n)
         snprintf(dst, size, ": about %.0f, by the spread of these", fmax(wanted, n + 1));
     else
-        snprintf(dst, size, ": the drop of these is next to the budget; begin with %d", BEGIN * n);
+        snprintf(dst, size, ": %s; begin with %d", value > budget * (1 - 1.0 / NEAR) ? "the drop of these is next to the budget" : "these are too few to say how many",
+                 BEGIN * n);
     return dst;
 }
 

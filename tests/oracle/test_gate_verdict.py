@@ -431,6 +431,9 @@ def test_two_frames_are_too_few(tmp_path, small):
     assert "1 sample cannot bound it" in r.stdout and "(INSUFFICIENT: 1 sample, and 3" in r.stdout
     y4m(tmp_path / "c.y4m", pictures(3, 32, 32, 1))
     assert "bound=0." in gate(small, "--clip", tmp_path / "c.y4m", code=None).stdout.split("c.y4m: ")[1]
+    y4m(tmp_path / "c.y4m", pictures(3, 224, 224, 1))
+    r = gate(TINY / "nr_metric_v1.onnx", "--clip", tmp_path / "c.y4m", code=NO).stdout  # of three numbers: wide for want of samples, and not of room
+    assert "3 samples cannot decide; measure more (--frames N): these are too few to say how many; begin with 30" in r, r
 
 
 def test_one_output_of_two(tmp_path):
