@@ -217,10 +217,14 @@ static int judge_bytes(struct job *j, int made, struct vd_buf *bytes, struct vd_
 }
 
 /* On standard error, with -q too: the exit code of a run that did what it was told stays 0. */
-static void warn_of_harm(const struct job *j, const struct vd_train_verdict *v)
+static void warn_of_worth(const struct job *j, const struct vd_train_verdict *v)
 {
     char why[256];
-    if (vd_train_harm(v, strcmp(j->config.kind, "nr"), why, sizeof(why)))
+    const enum vd_train_worth worth = vd_train_worth(v, strcmp(j->config.kind, "nr"), why, sizeof(why));
+    if (worth == VD_TRAIN_UNJUDGED)
+        vd_say(&vd_cmd_train, "warning: %s%s cannot be judged: %s. Do not use it before it was measured on other data (data.validation): docs/training.md, "
+               "\"When training ends in a warning\"", j->config.id, j->config.qat.on ? ".int8.onnx" : ".onnx", why);
+    if (worth == VD_TRAIN_HARMS)
         vd_say(&vd_cmd_train, "warning: %s%s does harm: %s. Do not use it. Train longer (optimiser.steps is %llu), on more pictures (data.train has %d), "
                "or at another optimiser.rate: docs/training.md, \"When training ends in a warning\"", j->config.id, j->config.qat.on ? ".int8.onnx" : ".onnx",
                why, (unsigned long long)j->config.opts.steps, j->train.n);
@@ -376,7 +380,7 @@ static int finish_qat(struct job *j, const struct vd_train_export *e)
     for (int i = 0; i < VD_QAT_FORMS; i++)
         say_verdict(j, names[i], &v[i], false);
     say(j, "%s, %s, %s, %s, %s\n", j->path.int8, j->path.sidecar, j->path.card, j->path.log, j->path.curve);
-    warn_of_harm(j, &v[VD_QAT_TRAINED]);
+    warn_of_worth(j, &v[VD_QAT_TRAINED]);
     return VD_EXIT_OK;
 }
 
@@ -427,7 +431,7 @@ static int run_job(struct job *j)
         say(j, "best at step %llu: PLCC %s, SROCC %s, RMSE %.3f on %d picture%s\n", (unsigned long long)j->trainer.best_step, vd_figure(plcc, 4, v.plcc),
             vd_figure(srocc, 4, v.srocc), v.rmse, v.n, vd_s(v.n));
     say(j, "%s, %s, %s, %s, %s\n", j->path.onnx, j->path.sidecar, j->path.card, j->path.log, j->path.curve);
-    warn_of_harm(j, &v);
+    warn_of_worth(j, &v);
     return VD_EXIT_OK;
 }
 

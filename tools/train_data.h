@@ -49,7 +49,8 @@ struct vd_train_outputs { float *v; size_t n; bool filled; };
  * bits, as the filter command does. against: of the same crop; may be NULL. */
 int vd_train_judge(const struct vd_train_data *d, const uint8_t *bytes, size_t size, int crop, bool round, struct vd_workers *w,
                    struct vd_train_outputs *against, struct vd_train_verdict *v);
-/* Where such a model does harm (a filter's gain is not above 0, a score's PLCC or SROCC is not), why, in dst, and true. */
-bool vd_train_harm(const struct vd_train_verdict *v, bool filter, char *dst, size_t size);
+/* VD_TRAIN_HARMS: a filter's gain, or a score's PLCC or SROCC, is not above 0; VD_TRAIN_UNJUDGED: they are no numbers. Then dst says why. */
+enum vd_train_worth { VD_TRAIN_HELPS, VD_TRAIN_HARMS, VD_TRAIN_UNJUDGED };
+enum vd_train_worth vd_train_worth(const struct vd_train_verdict *v, bool filter, char *dst, size_t size);
 
 #endif

@@ -128,11 +128,12 @@ static void put_sources(struct vd_buf *b, const char *what, const struct vd_trai
     put(b, "\n");
 }
 
-static void put_harm(struct vd_buf *b, const struct vd_train_verdict *v, bool filter)
+static void put_worth(struct vd_buf *b, const struct vd_train_verdict *v, bool filter)
 {
     char why[256];
-    if (vd_train_harm(v, filter, why, sizeof(why)))
-        put(b, "**Does harm**: %s.\n\n", why);
+    const enum vd_train_worth worth = vd_train_worth(v, filter, why, sizeof(why));
+    if (worth != VD_TRAIN_HELPS)
+        put(b, "**%s**: %s.\n\n", worth == VD_TRAIN_HARMS ? "Does harm" : "Cannot be judged", why);
 }
 
 static int write_card(const struct vd_train_export *e, const struct vd_train_verdict *v, const struct vd_onnx_model *m, const char *sha256)
@@ -168,7 +169,7 @@ static int write_card(const struct vd_train_export *e, const struct vd_train_ver
     else
         put(&b, "| validation | |\n|---|---|\n| PLCC | %s |\n| SROCC | %s |\n| RMSE | %.3f |\n\n", vd_figure(plcc, 4, v->plcc), vd_figure(srocc, 4, v->srocc),
             v->rmse);
-    put_harm(&b, v, filter);
+    put_worth(&b, v, filter);
     put(&b, "## Limits\n\n%s\n", filter ? "Made for the damage above: on clean pictures, and on other damage, it may do harm. Measure before use: `vmaf-dnn gate --clip`."
                                       : "Made for clips like those above. A score is of one frame; frames are brought to the model's size by area.");
     const int rc = b.bad ? vd_nomem(b.size) : vd_file_write(e->path->card, b.data, b.size);
@@ -283,7 +284,7 @@ static int write_qat_card(const struct vd_train_qat_export *x, const struct vd_t
     put_sources(&b, "Validation", c->validation, c->n_validation, x->e->validation->n);
     put(&b, "## Figures\n\n");
     put_figures(&b, v, strcmp(c->kind, "nr"));
-    put_harm(&b, &v[VD_QAT_TRAINED], strcmp(c->kind, "nr"));
+    put_worth(&b, &v[VD_QAT_TRAINED], strcmp(c->kind, "nr"));
     const int rc = b.bad ? vd_nomem(b.size) : vd_file_write(x->e->path->card, b.data, b.size);
     vd_free(b.data);
     return rc;

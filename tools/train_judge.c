@@ -172,11 +172,11 @@ int vd_train_judge(const struct vd_train_data *d, const uint8_t *bytes, size_t s
     return rc;
 }
 
-bool vd_train_harm(const struct vd_train_verdict *v, bool filter, char *dst, size_t size)
+enum vd_train_worth vd_train_worth(const struct vd_train_verdict *v, bool filter, char *dst, size_t size)
 {
     const bool known = filter ? !isnan(v->gain) : isfinite(v->plcc) && isfinite(v->srocc), rises = v->plcc > 0 && v->srocc > 0;
     if (filter ? v->gain > 0 : known && rises)
-        return false;
+        return VD_TRAIN_HELPS;
     if (filter && known)
         snprintf(dst, size, "pictures come out no nearer to the clean ones than they went in: a gain of %+.3f dB on %d validation picture%s", v->gain, v->n, vd_s(v->n));
     else if (filter)
@@ -185,5 +185,5 @@ bool vd_train_harm(const struct vd_train_verdict *v, bool filter, char *dst, siz
         snprintf(dst, size, "it does not rise where the scores do: PLCC %.4f, SROCC %.4f on %d validation pictures", v->plcc, v->srocc, v->n);
     else
         snprintf(dst, size, "PLCC and SROCC are no numbers: it gives every validation picture the same score, or their labels are fewer than two different ones");
-    return true;
+    return known ? VD_TRAIN_HARMS : VD_TRAIN_UNJUDGED;
 }

@@ -226,11 +226,13 @@ def test_a_score_that_does_harm_is_said(tmp_path):
     (tmp_path / "against.csv").write_text("file,frame,score\n" + "".join(f"{c},{f},{130 - float(s)}\n" for c, f, s in rows))
     (tmp_path / "same.csv").write_text("file,frame,score\n" + "".join(f"{c},{f},50\n" for c, f, s in rows))
     out = folder(tmp_path, "out")
-    for name, words in (("against", r"PLCC -0\.\d{4}, SROCC -0\.\d{4} on 32 validation pictures"), ("same", "PLCC and SROCC are no numbers")):
+    for name, what, words in (("against", "does harm", r"PLCC -0\.\d{4}, SROCC -0\.\d{4} on 32 validation pictures"),
+                              ("same", "cannot be judged", "PLCC and SROCC are no numbers")):
         c = {**SCORE, "data": {**SCORE["data"], "validation": [{"scores": f"{name}.csv"}]}, "optimiser": {"steps": 300, "rate": 5e-3}, "validate_every": 100}
         r = train("-o", out, config(tmp_path, **c, id=name))
         assert r.returncode == 0, r.stderr
-        assert re.search(rf"^vmaf-dnn train: warning: {name}\.onnx does harm: .*{words}", r.stderr), r.stderr
+        assert re.search(rf"^vmaf-dnn train: warning: {name}\.onnx {what}: .*{words}", r.stderr), r.stderr
+        assert f"**{what.capitalize()}**: " in (out / f"{name}.md").read_text()
     last = [json.loads(line) for line in (out / "same.train.jsonl").read_text().splitlines()][-1]["validation"]
     assert last["plcc"] is None and last["srocc"] is None and last["rmse"] > 0
     assert "nan" not in r.stdout.lower() and "nan" not in (out / "same.md").read_text()
