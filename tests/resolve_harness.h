@@ -28,25 +28,17 @@ static inline int note(const char *path, int flags, int fd)
     return fd;
 }
 
-int __wrap_open(const char *path, int flags, ...)
-{
-    va_list ap;
-
-    va_start(ap, flags);
-    unsigned mode = flags & O_CREAT ? va_arg(ap, unsigned) : 0;
-    va_end(ap);
-    return note(path, flags, __real_open(path, flags, mode));
-}
-
-int __wrap_open64(const char *path, int flags, ...)
-{
-    va_list ap;
-
-    va_start(ap, flags);
-    unsigned mode = flags & O_CREAT ? va_arg(ap, unsigned) : 0;
-    va_end(ap);
-    return note(path, flags, __real_open64(path, flags, mode));
-}
+#define WRAP(open) \
+    int __wrap_##open(const char *path, int flags, ...) \
+    { \
+        va_list ap; \
+        va_start(ap, flags); \
+        const unsigned mode = flags & O_CREAT ? va_arg(ap, unsigned) : 0; \
+        va_end(ap); \
+        return note(path, flags, __real_##open(path, flags, mode)); \
+    }
+WRAP(open)
+WRAP(open64)
 
 int __real_openat(int at, const char *path, int flags, ...);
 int __wrap_openat(int at, const char *path, int flags, ...);
