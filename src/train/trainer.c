@@ -231,7 +231,7 @@ int vd_trainer_load(struct vd_trainer *t, const char *path, const uint8_t identi
     memcpy(&h, data, sizeof(h));
     if (memcmp(h.identity, identity, sizeof(h.identity)) || h.params != vd_net_count(t->net) || h.states != states ||
         size != sizeof(h) + arrays * bytes + state_arrays * states * sizeof(double) + sizeof(digest)) {
-        rc = vd_fail(EINVAL, "%s was made with another configuration or other data; --restart begins anew", path);
+        rc = vd_fail(EINVAL, "%s was made with another configuration, other data or another kernel set; --restart begins anew", path);
         goto done;
     }
     const uint8_t *at = data + sizeof(h);
