@@ -128,6 +128,31 @@ static void put_sources(struct vd_buf *b, const char *what, const struct vd_trai
     put(b, "\n");
 }
 
+static int put_text(const char *s, size_t n, void *b)
+{
+    vd_put(b, s, n);
+    return 0;
+}
+
+/* All that decides the weights, but the data itself. */
+static void put_configuration(struct vd_buf *b, const struct vd_train_config *c)
+{
+    put(b, "## Configuration\n\n```json\n");
+    if (json_dump_callback(c->json, put_text, b, JSON_INDENT(2) | JSON_REAL_PRECISION(9)))
+        b->bad = true;
+    put(b, "\n```\n\n");
+}
+
+/* Whether a validation source is a training source too, by its path. */
+static const char *unseen(const struct vd_train_config *c)
+{
+    for (int i = 0; i < c->n_train; i++)
+        for (int k = 0; k < c->n_validation; k++)
+            if (!strcmp(c->train[i].clean, c->validation[k].clean))
+                return "in part on data that it was trained on";
+    return "on data that training has not seen";
+}
+
 static void put_worth(struct vd_buf *b, const struct vd_train_verdict *v, bool filter)
 {
     char why[256];
@@ -148,8 +173,8 @@ static int write_card(const struct vd_train_export *e, const struct vd_train_ver
     const bool filter = strcmp(c->kind, "nr");
     char plcc[VD_FIGURE], srocc[VD_FIGURE];
 
-    put(&b, "# %s\n\n%s\n\nWritten by `vmaf-dnn train`; figures are measured, on data that training has not seen.\n\n", c->id,
-        c->description ? c->description : filter ? "A luma filter." : "A score of a picture, without a reference.");
+    put(&b, "# %s\n\n%s\n\nWritten by `vmaf-dnn train`; figures are measured, %s.\n\n", c->id,
+        c->description ? c->description : filter ? "A luma filter." : "A score of a picture, without a reference.", unseen(c));
     if (!filter)
         put(&b, "Scores are those that the list of labels gives, and mean what they mean: where the labels are another metric's, this model imitates that metric, "
                 "and no person's opinion is in it.\n\n");
@@ -170,8 +195,10 @@ static int write_card(const struct vd_train_export *e, const struct vd_train_ver
         put(&b, "| validation | |\n|---|---|\n| PLCC | %s |\n| SROCC | %s |\n| RMSE | %.3f |\n\n", vd_figure(plcc, 4, v->plcc), vd_figure(srocc, 4, v->srocc),
             v->rmse);
     put_worth(&b, v, filter);
+    put_configuration(&b, c);
     put(&b, "## Limits\n\n%s\n", filter ? "Made for the damage above: on clean pictures, and on other damage, it may do harm. Measure before use: `vmaf-dnn gate --clip`."
-                                      : "Made for clips like those above. A score is of one frame; frames are brought to the model's size by area.");
+                     : c->windows ? "Made for clips like those above. A score is of one frame, and the mean over windows of it at its own samples."
+                                  : "Made for clips like those above. A score is of one frame; frames are brought to the model's size by area.");
     const int rc = b.bad ? vd_nomem(b.size) : vd_file_write(e->path->card, b.data, b.size);
     vd_parts_free(&parts);
     vd_free(b.data);
@@ -272,7 +299,7 @@ static int write_qat_card(const struct vd_train_qat_export *x, const struct vd_t
     const json_t *lines = x->e->log->lines, *last = json_array_get(lines, json_array_size(lines) - 1);
     struct vd_buf b = {0};
     put(&b, "# %s, int8\n\nWritten by `vmaf-dnn train`, quantisation-aware: %s.onnx was trained further with the roundings of the static form in its way, and this is "
-            "the int8 file of that. Figures are measured, on data that training has not seen.\n\n", c->id, c->id);
+            "the int8 file of that. Figures are measured, %s.\n\n", c->id, c->id, unseen(c));
     put(&b, "| | |\n|---|---|\n| sha256 of %s.int8.onnx | `%s` |\n| of the fp32 model | `%s` |\n| steps | %llu of %d sample%s; best at %llu |\n| time | %.0f s |\n| seed | %llu |\n"
             "| ranges | %s |\n| target | %g of the fp32 model's output, %g of the data |\n| noise | %g of the samples |\n\n",
         c->id, sha256, x->q->source_sha256, (unsigned long long)c->opts.steps, c->batch, vd_s(c->batch), (unsigned long long)x->e->trainer->best_step,
@@ -285,6 +312,7 @@ static int write_qat_card(const struct vd_train_qat_export *x, const struct vd_t
     put(&b, "## Figures\n\n");
     put_figures(&b, v, strcmp(c->kind, "nr"));
     put_worth(&b, &v[VD_QAT_TRAINED], strcmp(c->kind, "nr"));
+    put_configuration(&b, c);
     const int rc = b.bad ? vd_nomem(b.size) : vd_file_write(x->e->path->card, b.data, b.size);
     vd_free(b.data);
     return rc;

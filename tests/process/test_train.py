@@ -86,7 +86,9 @@ def test_filter_learns_and_says_what_it_wrote(pictures):
     assert side["sha256"] == row["sha256"] and side["degradation"] == {"blur_sigma": 1.2, "jpeg_quality": 35}
     v = subprocess.run([BIN, "verify", out / "tiny_filter.onnx"], capture_output=True, text=True)
     assert v.returncode == 0, v.stdout + v.stderr
-    assert "gain, dB" in (out / "tiny_filter.md").read_text()
+    card = (out / "tiny_filter.md").read_text()
+    assert "gain, dB" in card and "on data that training has not seen" in card
+    assert json.loads(card.split("```json")[1].split("```")[0]) == json.loads((pictures / "config.json").read_text())
 
 
 def test_best_is_exported_not_the_last(pictures):
@@ -233,6 +235,10 @@ def test_a_score_that_does_harm_is_said(tmp_path):
         assert r.returncode == 0, r.stderr
         assert re.search(rf"^vmaf-dnn train: warning: {name}\.onnx {what}: .*{words}", r.stderr), r.stderr
         assert f"**{what.capitalize()}**: " in (out / f"{name}.md").read_text()
+    c = {**SCORE, "data": {**SCORE["data"], "validation": SCORE["data"]["train"]}, "optimiser": {"steps": 2}, "resize": "windows", "id": "own"}
+    assert train("-o", out, config(tmp_path, **c)).returncode == 0
+    card = (out / "own.md").read_text()
+    assert "in part on data that it was trained on" in card and "not seen" not in card and "windows of it" in card and "by area" not in card
     last = [json.loads(line) for line in (out / "same.train.jsonl").read_text().splitlines()][-1]["validation"]
     assert last["plcc"] is None and last["srocc"] is None and last["rmse"] > 0
     assert "nan" not in r.stdout.lower() and "nan" not in (out / "same.md").read_text()
